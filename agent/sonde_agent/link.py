@@ -1,0 +1,184 @@
+"""The line between a tap and its sidecar: JSON objects, one a line, over a Unix socket or loopback TCP.
+
+Standard library only, because the tap lives in a stranger's program; imported by both halves. This module is
+sans-I/O: it frames, encodes and decodes.
+
+    tap                                          sidecar
+     | -- Hello (version, token, who I am) ------> |
+     | <------------------ Welcome or Refusal ---- |
+     | <--- Call (id, operation, arguments) ------ |   any number, answered in any order
+     | -- Result or Fault (same id) -------------> |
+     | -- Ending (exit code, if known) ----------> |   the last word before a normal end
+
+The sidecar's address is `unix:/path/to/socket` or `tcp:127.0.0.1:port`, in SONDE_SIDECAR; the token is in the
+file that SONDE_SIDECAR_TOKEN_FILE names (a file, because another process of the same user can read an
+environment and a command line).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+VERSION = 1
+SIDECAR_VARIABLE = "SONDE_SIDECAR"
+TOKEN_FILE_VARIABLE = "SONDE_SIDECAR_TOKEN_FILE"  # noqa: S105 - the name of a variable
+LONGEST_LINE = 8 * 1024 * 1024
+"""Bytes. A longer line is a broken peer: the line is closed."""
+
+
+class LinkError(Exception):
+    """Root: MalformedLine (the peer's fault), InvalidSidecarAddress (the configuration's)."""
+
+
+class MalformedLine(LinkError):
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class InvalidSidecarAddress(LinkError, ValueError):
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.text!r} is not a sidecar's address: use unix:/path/to/socket or tcp:127.0.0.1:port"
+
+
+@dataclass(frozen=True)
+class SidecarAddress:
+    """Either `path` (Unix socket) or `host` and `port` (loopback)."""
+
+    path: str | None = None
+    host: str | None = None
+    port: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "SidecarAddress":
+        kind, _, rest = text.partition(":")
+        if kind == "unix" and rest.startswith("/"):
+            return cls(path=rest)
+        host, _, port = rest.rpartition(":")
+        if kind == "tcp" and host and port.isdigit() and 0 < int(port) < 65536:
+            return cls(host=host.strip("[]"), port=int(port))
+        raise InvalidSidecarAddress(text)
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else f"tcp:{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    """Who the process is. `instance` may be empty: the sidecar then makes one from host and pid."""
+
+    version: int
+    token: str
+    boot: str
+    namespace: str
+    service: str
+    instance: str
+    pid: int
+    parent_pid: int
+    started: float
+    host: str
+    python: str
+    implementation: str
+    executable: str
+    argv: list[str]
+    main: str | None
+    directory: str
+    labels: dict[str, str] = field(default_factory=dict)
+    agent_version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Welcome:
+    """The tap is known, under this `process` name (namespace/service/instance)."""
+
+    version: int
+    process: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """The tap is not wanted: `reason` is `bad_token`, `bad_version` or `bad_name`. It must not try again."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """`operation` is one of OPERATIONS."""
+
+    id: int
+    operation: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    id: int
+    value: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """`code` and `reason` are from the wire's closed list (sonde_wire.errors), as text."""
+
+    id: int
+    code: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """The process is about to end by itself. `code` is None when the tap cannot know it (os._exit, signals)."""
+
+    code: int | None
+    message: str = ""
+
+
+OPERATIONS = frozenset({"debugger.connect", "debugger.disconnect", "stacks", "source", "sources"})
+
+Message = Hello | Welcome | Refusal | Call | Result | Fault | Ending
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__.lower(): kind for kind in (Hello, Welcome, Refusal, Call, Result, Fault, Ending)
+}
+
+
+def encode(message: Message) -> bytes:
+    body = {"type": type(message).__name__.lower(), **asdict(message)}
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Raises `MalformedLine`. Fields that this version does not know are ignored."""
+    try:
+        body = json.loads(line)
+        kind = _KINDS[body.pop("type")]
+        known = {each.name for each in fields(kind)}
+        message: Message = kind(**{key: value for key, value in body.items() if key in known})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MalformedLine(type(error).__name__) from None
+    return message
+
+
+class LineBuffer:
+    """Bytes in, whole lines out; at most `longest` bytes are ever kept."""
+
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
+        self._longest = longest
+        self._kept = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that are complete, without their end. Raises `MalformedLine` when one is too long."""
+        self._kept += data
+        while (end := self._kept.find(b"\n")) >= 0:
+            line = bytes(self._kept[:end])
+            del self._kept[: end + 1]
+            yield line
+        if len(self._kept) > self._longest:
+            raise MalformedLine("line too long")

@@ -1,0 +1,102 @@
+"""Names of processes, and selectors that match many of them.
+
+A process is addressed ``namespace/service/instance``. Each level is also a level of an MQTT topic and a part
+of a URL, so it is held to a small alphabet: lower-case letters, digits, ``.``, ``_`` and ``-``, at most 63
+characters, beginning and ending with a letter or digit (the label rule of RFC 1123, widened by ``_``).
+"""
+
+import re
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sonde_wire.errors import InvalidAddress
+
+_LEVEL = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
+_GLOB = rf"(?:{_LEVEL}|[a-z0-9._-]{{0,62}}\*)"
+
+ProcessName = Annotated[
+    str, Meta(pattern=rf"^{_LEVEL}/{_LEVEL}/{_LEVEL}$", description="namespace/service/instance")
+]
+SelectorText = Annotated[
+    str,
+    Meta(pattern=rf"^{_GLOB}/{_GLOB}/{_GLOB}$", description="namespace/service/instance, `*` ends a prefix"),
+]
+
+_LEVEL_RE = re.compile(rf"^{_LEVEL}$")
+_GLOB_RE = re.compile(rf"^{_GLOB}$")
+_NOT_ALLOWED = re.compile(r"[^a-z0-9._-]+")
+
+
+class Address(Struct, frozen=True, order=True):
+    """Where a process stands in the fleet. Raises `InvalidAddress` when a level is not a legal name."""
+
+    namespace: str
+    service: str
+    instance: str
+
+    def __post_init__(self) -> None:
+        for level in (self.namespace, self.service, self.instance):
+            if not _LEVEL_RE.match(level):
+                raise InvalidAddress(level)
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        levels = text.split("/")
+        if len(levels) != 3:
+            raise InvalidAddress(text)
+        return cls(*levels)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service}/{self.instance}"
+
+
+class Selector(Struct, frozen=True):
+    """A set of processes: each level is a name, or a prefix that ends in ``*``.
+
+    There are no other wildcards and no regular expressions, so that a selector in a token can be read and
+    compared by a person.
+    """
+
+    namespace: str = "*"
+    service: str = "*"
+    instance: str = "*"
+
+    def __post_init__(self) -> None:
+        for level in (self.namespace, self.service, self.instance):
+            if not _GLOB_RE.match(level):
+                raise InvalidAddress(level)
+
+    @classmethod
+    def parse(cls, text: str) -> "Selector":
+        """``namespace/service/instance``; shorter forms name the service: ``shop``, ``prod/shop``, ``*``."""
+        levels = text.split("/")
+        match levels:
+            case [service]:
+                return cls(service=service)
+            case [namespace, service]:
+                return cls(namespace=namespace, service=service)
+            case [namespace, service, instance]:
+                return cls(namespace=namespace, service=service, instance=instance)
+            case _:
+                raise InvalidAddress(text)
+
+    def matches(self, address: Address) -> bool:
+        return (
+            _level_matches(self.namespace, address.namespace)
+            and _level_matches(self.service, address.service)
+            and _level_matches(self.instance, address.instance)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service}/{self.instance}"
+
+
+def _level_matches(pattern: str, level: str) -> bool:
+    return level.startswith(pattern[:-1]) if pattern.endswith("*") else level == pattern
+
+
+def to_level(text: str, fallback: str = "unnamed") -> str:
+    """The nearest legal level to any text, such as a host name or the path of a script."""
+    level = _NOT_ALLOWED.sub("-", text.lower())[:63].strip("._-")
+    return level or fallback

@@ -1,0 +1,207 @@
+"""What viewers and the broker say to each other: JSON-RPC 2.0 over WebSocket, subprotocol `sonde.v1`.
+
+A request names one of `METHODS`; its answer is the method's result or an error made from a `Failure`:
+{"code": JSON-RPC's number, "message": a sentence, "data": {"code", "reason"}}. Notifications carry batches.
+Batched JSON-RPC calls are not offered: a WebSocket is already a stream.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from sonde_wire import bus
+from sonde_wire.addresses import ProcessName, SelectorText
+from sonde_wire.errors import Code, Failure, Reason
+from sonde_wire.scopes import Scope
+
+SUBPROTOCOL = "sonde.v1"
+BEARER_SUBPROTOCOL_PREFIX = "sonde.bearer."
+"""A browser cannot set headers on a WebSocket: its token travels as one more offered subprotocol, this prefix
+and the JWT. The server selects `sonde.v1` and never echoes the token."""
+
+CLOSE_BAD_MESSAGE = 4400
+CLOSE_UNAUTHENTICATED = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_SLOW_VIEWER = 4440
+
+Topic = Literal["presence", "events", "metrics"]
+RequestId = Annotated[int, Meta(ge=0)] | Annotated[str, Meta(max_length=64)]
+
+
+class Params(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Root of methods' parameters. A field that a method does not know is refused, not ignored."""
+
+
+class Nothing(Params, frozen=True, kw_only=True):
+    pass
+
+
+class ListProcesses(Params, frozen=True, kw_only=True):
+    selector: SelectorText = "*/*/*"
+
+
+class Subscribe(Params, frozen=True, kw_only=True):
+    topics: Annotated[tuple[Topic, ...], Meta(min_length=1, max_length=3)]
+    selector: SelectorText = "*/*/*"
+
+
+class Unsubscribe(Params, frozen=True, kw_only=True):
+    subscription: int
+
+
+class OfProcess(Params, frozen=True, kw_only=True):
+    process: ProcessName
+
+
+class SourceOfProcess(Params, frozen=True, kw_only=True):
+    process: ProcessName
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class OfSession(Params, frozen=True, kw_only=True):
+    session: Annotated[str, Meta(max_length=64)]
+
+
+class DapCall(Params, frozen=True, kw_only=True):
+    """`request` is a whole DAP request; the answer is the whole DAP response."""
+
+    session: Annotated[str, Meta(max_length=64)]
+    request: Raw
+
+
+class RenewToken(Params, frozen=True, kw_only=True):
+    token: Annotated[str, Meta(max_length=8192)]
+
+
+class Welcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    broker: str
+    version: str
+    subject: str
+    scopes: tuple[str, ...]
+    selectors: tuple[str, ...]
+    expires: float
+    """When the token, and with it the connection, ends (seconds since the epoch)."""
+    bus: Literal["up", "down"] = "up"
+
+
+class ProcessList(Struct, frozen=True, kw_only=True):
+    processes: tuple[bus.Presence, ...]
+
+
+class Subscribed(Struct, frozen=True, kw_only=True):
+    """Notifications of the current presence follow at once when `presence` was asked for."""
+
+    subscription: int
+
+
+class Method(Struct, frozen=True):
+    params: type[Params]
+    result: Any
+    scope: Scope | None
+    """None: any valid token; `dap` decides by the request inside (see `sonde_wire.dap`)."""
+    summary: str
+
+
+METHODS: Mapping[str, Method] = {
+    "whoami": Method(Nothing, Welcome, None, "Who the token says I am, and which broker this is"),
+    "token.renew": Method(RenewToken, Welcome, None, "Go on with a fresh token of the same subject"),
+    "process.list": Method(
+        ListProcesses, ProcessList, Scope.OBSERVE, "The processes that a selector matches"
+    ),
+    "subscribe": Method(
+        Subscribe, Subscribed, Scope.OBSERVE, "Be told presence, events or metrics of a selector"
+    ),
+    "unsubscribe": Method(Unsubscribe, bus.Done, Scope.OBSERVE, "End a subscription"),
+    "process.stacks": Method(OfProcess, bus.Stacks, Scope.INSPECT, "All thread stacks, without stopping any"),
+    "process.sources": Method(
+        OfProcess, bus.Sources, Scope.INSPECT, "The source files that a process imported"
+    ),
+    "process.source": Method(SourceOfProcess, bus.Source, Scope.INSPECT, "The text of one of them"),
+    "session.open": Method(OfProcess, bus.SessionState, Scope.CONTROL, "Begin to debug a process"),
+    "session.close": Method(OfSession, bus.Done, Scope.CONTROL, "End a debug session"),
+    "dap": Method(DapCall, Raw, None, "A DAP request of a session, answered by its DAP response"),
+}
+
+
+class PresenceItems(Struct, frozen=True, kw_only=True):
+    presence: tuple[Raw, ...]
+
+
+class EventItems(Struct, frozen=True, kw_only=True):
+    events: tuple[Raw, ...]
+
+
+class MetricItems(Struct, frozen=True, kw_only=True):
+    metrics: tuple[Raw, ...]
+
+
+class Gap(Struct, frozen=True, kw_only=True):
+    """Events `first` to `last` of a process did not reach this viewer."""
+
+    process: ProcessName
+    boot: bus.BootId
+    first: int
+    last: int
+
+
+class BusStatus(Struct, frozen=True, kw_only=True):
+    """Whether the broker reaches the bus. While it is down, what a viewer sees is stale."""
+
+    bus: Literal["up", "down"]
+
+
+NOTIFICATIONS: Mapping[str, tuple[type[Struct], str]] = {
+    "presence": (PresenceItems, "Items are Presence messages, newest state of each process"),
+    "events": (EventItems, "Items are Event messages in order"),
+    "metrics": (MetricItems, "Items are Metrics messages, newest of each process"),
+    "gap": (Gap, "Events that this viewer will not get"),
+    "bus": (BusStatus, "The broker lost or regained the bus"),
+}
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A call as it arrives. Without `id` it would be a notification, which viewers do not send."""
+
+    jsonrpc: Literal["2.0"]
+    id: RequestId
+    method: Annotated[str, Meta(max_length=64)]
+    params: Raw | UnsetType = UNSET
+
+
+class ErrorData(Struct, frozen=True, kw_only=True):
+    code: Code
+    reason: Reason
+
+
+class Error(Struct, frozen=True, kw_only=True):
+    code: int
+    message: str
+    data: ErrorData
+
+    @classmethod
+    def of(cls, failure: Failure) -> "Error":
+        return cls(
+            code=failure.rpc_code,
+            message=failure.message,
+            data=ErrorData(code=failure.code, reason=failure.reason),
+        )
+
+    @property
+    def failure(self) -> Failure:
+        return Failure(code=self.data.code, reason=self.data.reason, message=self.message)
+
+
+class Response(Struct, frozen=True, kw_only=True):
+    """An answer: `result` or `error`, never both. `id` is null when the request could not be read."""
+
+    id: RequestId | None
+    result: Raw | UnsetType = UNSET
+    error: Error | UnsetType = UNSET
+    jsonrpc: Literal["2.0"] = "2.0"
+
+
+class Notification(Struct, frozen=True, kw_only=True):
+    method: str
+    params: Raw
+    jsonrpc: Literal["2.0"] = "2.0"
