@@ -15,16 +15,21 @@ from sonde_wire.errors import InvalidAddress
 _LEVEL = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
 _GLOB = rf"(?:{_LEVEL}|[a-z0-9._-]{{0,62}}\*)"
 
+END = r"$(?!\n)"
+"""The end of a pattern, for Python and JSON Schema alike: Python's `$` also matches before a last newline."""
+
 ProcessName = Annotated[
-    str, Meta(pattern=rf"^{_LEVEL}/{_LEVEL}/{_LEVEL}$", description="namespace/service/instance")
+    str, Meta(pattern=rf"^{_LEVEL}/{_LEVEL}/{_LEVEL}{END}", description="namespace/service/instance")
 ]
 SelectorText = Annotated[
     str,
-    Meta(pattern=rf"^{_GLOB}/{_GLOB}/{_GLOB}$", description="namespace/service/instance, `*` ends a prefix"),
+    Meta(
+        pattern=rf"^{_GLOB}/{_GLOB}/{_GLOB}{END}", description="namespace/service/instance, `*` ends a prefix"
+    ),
 ]
 
-_LEVEL_RE = re.compile(rf"^{_LEVEL}$")
-_GLOB_RE = re.compile(rf"^{_GLOB}$")
+_LEVEL_RE = re.compile(_LEVEL)
+_GLOB_RE = re.compile(_GLOB)
 _NOT_ALLOWED = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -37,7 +42,7 @@ class Address(Struct, frozen=True, order=True):
 
     def __post_init__(self) -> None:
         for level in (self.namespace, self.service, self.instance):
-            if not _LEVEL_RE.match(level):
+            if not _LEVEL_RE.fullmatch(level):
                 raise InvalidAddress(level)
 
     @classmethod
@@ -64,7 +69,7 @@ class Selector(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for level in (self.namespace, self.service, self.instance):
-            if not _GLOB_RE.match(level):
+            if not _GLOB_RE.fullmatch(level):
                 raise InvalidAddress(level)
 
     @classmethod

@@ -8,13 +8,13 @@ add some.
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from sonde_wire.addresses import ProcessName
+from sonde_wire.addresses import END, ProcessName
 from sonde_wire.errors import Failure
 
 BootId = Annotated[
-    str, Meta(pattern=r"^[0-9a-f]{32}$", description="128 random bits, new each time a process starts")
+    str, Meta(pattern=rf"^[0-9a-f]{{32}}{END}", description="128 random bits, new each time a process starts")
 ]
 SequenceNumber = Annotated[int, Meta(ge=1)]
 
@@ -231,7 +231,7 @@ class Reply(BusMessage, frozen=True, kw_only=True, tag="reply"):
     """The answer to the command named by `cause`: a result, or why there is none."""
 
     boot: BootId
-    result: Raw | None = None
+    result: Raw | UnsetType = UNSET
     failure: Failure | None = None
 
 

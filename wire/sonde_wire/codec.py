@@ -36,7 +36,7 @@ def decode(payload: bytes | str | msgspec.Raw, kind: type[T]) -> T:
     try:
         message: T = _decoder(cast("Any", kind)).decode(payload)
         return message
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         name = getattr(kind, "__name__", "message")
         raise MalformedMessage(name, str(error)[:200]) from None
 
@@ -45,5 +45,5 @@ def decode_any(payload: bytes | str | msgspec.Raw) -> Any:
     """A plain JSON value: for DAP bodies, which are DAP's own and are not remodelled."""
     try:
         return msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise MalformedMessage("JSON text", str(error)[:200]) from None

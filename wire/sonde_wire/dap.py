@@ -114,10 +114,16 @@ def rule_for(command: str) -> Rule:
 
 def scope_for(command: str, arguments: Mapping[str, Any]) -> Scope:
     """The scope that a request needs. A breakpoint whose condition, hit condition or log message debugpy would
-    run as Python needs `execute`, a plain one `control`."""
+    run as Python needs `execute`, a plain one `control`; so do exception options, because pydevd evaluates the
+    exception names in them (`pydevd_breakpoints.get_exception_class`)."""
     rule = rule_for(command)
     if command in {"setBreakpoints", "setFunctionBreakpoints"}:
-        breakpoints = arguments.get("breakpoints") or ()
-        if any(isinstance(b, dict) and any(b.get(key) for key in _CODE_IN_BREAKPOINT) for b in breakpoints):
+        breakpoints = arguments.get("breakpoints")
+        if isinstance(breakpoints, list) and any(
+            isinstance(each, dict) and any(each.get(key) for key in _CODE_IN_BREAKPOINT)
+            for each in breakpoints
+        ):
             return Scope.EXECUTE
+    if command == "setExceptionBreakpoints" and arguments.get("exceptionOptions"):
+        return Scope.EXECUTE
     return rule.scope

@@ -9,11 +9,13 @@ It is the one module of the wire that does I/O; import it only from a face.
 
 import asyncio
 import logging
+import os
 import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -23,6 +25,7 @@ from sonde_wire.errors import WireError
 
 logger = logging.getLogger(__name__)
 
+PASSWORD_FILE_VARIABLE = "SONDE_BUS_PASSWORD_FILE"  # noqa: S105 - the name of a variable
 KEEPALIVE = 10
 """Seconds. The server publishes the last will after 1.5 times as long a silence."""
 _INCOMING = 10_000
@@ -60,8 +63,12 @@ class BusUrl(Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "BusUrl":
-        """Raises `InvalidBusUrl`."""
-        parts = urlsplit(text)
+        """A URL with a user and no password gets it from the file that SONDE_BUS_PASSWORD_FILE names, if it is set:
+        a command line and an environment can be read by others. Raises `InvalidBusUrl`."""
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            raise InvalidBusUrl("not a URL") from None
         if parts.scheme not in {"mqtt", "mqtts"}:
             raise InvalidBusUrl(f"unknown scheme {parts.scheme!r}")
         if not parts.hostname:
@@ -71,18 +78,30 @@ class BusUrl(Struct, frozen=True):
         except ValueError:
             raise InvalidBusUrl("the port is not a number below 65536") from None
         tls = parts.scheme == "mqtts"
+        user = unquote(parts.username) if parts.username else None
+        password = unquote(parts.password) if parts.password else None
         return cls(
             host=parts.hostname,
             port=port or (8883 if tls else 1883),
             tls=tls,
-            user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
+            user=user,
+            password=_password_from_file() if user and password is None else password,
         )
 
     @property
     def server(self) -> str:
         """Host and port, for messages and logs: never the password."""
         return f"{self.host}:{self.port}"
+
+
+def _password_from_file() -> str | None:
+    named = os.environ.get(PASSWORD_FILE_VARIABLE)
+    if not named:
+        return None
+    try:
+        return Path(named).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise InvalidBusUrl(f"the file {named} of {PASSWORD_FILE_VARIABLE} cannot be read") from None
 
 
 class Will(Struct, frozen=True):

@@ -1,0 +1,85 @@
+"""One DAP conversation as its client: our own sequence numbers, requests matched with responses, deadlines.
+
+Sans-I/O and without a clock: times are arguments, deadlines are data. What asked comes back as its `tag`, so
+that the owner needs no table of its own.
+
+    asked --response--> answered
+      \\---deadline----> expired; a response that comes later is dropped
+"""
+
+import itertools
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from sonde_wire import codec
+
+Tag = TypeVar("Tag")
+
+
+class Incoming(Struct, frozen=True, kw_only=True):
+    """A response or event of pydevd's; bodies stay bytes until somebody must look."""
+
+    type: Literal["response", "event", "request"]
+    seq: int = 0
+    event: str = ""
+    request_seq: int = 0
+    command: str = ""
+    success: bool = True
+    message: str | None = None
+    body: Raw | UnsetType = UNSET
+
+
+class Outgoing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    seq: int
+    command: str
+    type: Literal["request"]
+    arguments: dict[str, Any] = {}
+
+
+class Asked(Struct, Generic[Tag], frozen=True):
+    tag: Tag
+    command: str
+    deadline: float
+
+
+class Channel(Generic[Tag]):
+    def __init__(self) -> None:
+        self._next = itertools.count(1).__next__
+        self._asked: dict[int, Asked[Tag]] = {}
+
+    def ask(self, command: str, arguments: dict[str, Any], tag: Tag, deadline: float) -> bytes:
+        """The request as it goes to pydevd, without its frame."""
+        seq = self._next()
+        self._asked[seq] = Asked(tag, command, deadline)
+        return codec.encode(Outgoing(seq=seq, type="request", command=command, arguments=arguments))
+
+    def answered(self, response: Incoming) -> Asked[Tag] | None:
+        """What this response answers; None when nobody waits for it (any more)."""
+        return self._asked.pop(response.request_seq, None)
+
+    def expired(self, now: float) -> list[Asked[Tag]]:
+        """What was not answered in time; forgotten with this call."""
+        late = [seq for seq, asked in self._asked.items() if asked.deadline <= now]
+        return [self._asked.pop(seq) for seq in late]
+
+    def abandon(self) -> list[Asked[Tag]]:
+        """Everything that will not be answered, because the line is gone."""
+        left = list(self._asked.values())
+        self._asked.clear()
+        return left
+
+    @property
+    def next_deadline(self) -> float | None:
+        return min((asked.deadline for asked in self._asked.values()), default=None)
+
+
+def body_of(message: Incoming) -> dict[str, Any]:
+    """The body, empty when there is none. Raises `sonde_wire.MalformedMessage`."""
+    body = {} if isinstance(message.body, UnsetType) else codec.decode_any(message.body)
+    return body if isinstance(body, dict) else {}
+
+
+def read(body: bytes) -> Incoming:
+    """Raises `sonde_wire.MalformedMessage`."""
+    return codec.decode(body, Incoming)

@@ -1,0 +1,223 @@
+"""The face to the bus, for one process: one connection, so that its last will says exactly which one was lost.
+
+Out go presence (retained, QoS 1; the newest wins), events (batches, QoS 0; the first after a quiet time at
+once, then at most one message each 5 ms), metrics (the newest wins) and replies (never wait for anything).
+In come commands, each executed at most once, and the presence of brokers.
+
+While there is no bus, events stay in the journal, metrics are overwritten, replies are dropped: their askers
+have stopped waiting.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Protocol
+
+from sonde_agent.sidecar.journal import Journal
+from sonde_wire import Address, MalformedMessage, bus, codec, mqtt, topics
+from sonde_wire.topics import Channel
+
+logger = logging.getLogger(__name__)
+
+WINDOW = 0.005
+PRESENCE_EVERY = 0.05
+"""Seconds between two presences at least."""
+LOOK_AGAIN = 1.0
+"""Seconds until the bus's URL is looked up again while there is none."""
+MOST_REPLIES = 1000
+REMEMBERED = 2000
+"""Commands whose id is remembered, with their reply."""
+
+
+class Owner(Protocol):
+    """The process that this line belongs to."""
+
+    def presence(self) -> bus.Presence: ...
+    def command(self, command: bus.Command) -> None: ...
+    def broker_lost(self, broker: str) -> None: ...
+    def bus_lost(self) -> None: ...
+
+
+class _Moved(Exception):
+    """The site names another bus now."""
+
+
+class Uplink:
+    """`run` it in a task; `finish` and then await that task for a clean end."""
+
+    def __init__(
+        self,
+        address: Address,
+        boot: str,
+        journal: Journal,
+        owner: Owner,
+        bus_url: Callable[[], mqtt.BusUrl | None],
+    ) -> None:
+        self._address = address
+        self._boot = boot
+        self._journal = journal
+        self._owner = owner
+        self._bus_url = bus_url
+        self._replies: deque[tuple[str, bytes]] = deque(maxlen=MOST_REPLIES)
+        self._seen: OrderedDict[str, bytes | None] = OrderedDict()
+        self._metrics: bytes | None = None
+        self._replies_wake = asyncio.Event()
+        self._stream_wake = asyncio.Event()
+        self._presence_wake = asyncio.Event()
+        self._finishing = asyncio.Event()
+
+    # What the process puts in ---------------------------------------------------------------------------------
+
+    def events_waiting(self) -> None:
+        self._stream_wake.set()
+
+    def presence_changed(self) -> None:
+        self._presence_wake.set()
+
+    def metrics(self, sample: bus.Metrics) -> None:
+        self._metrics = codec.encode(sample)
+        self._stream_wake.set()
+
+    def reply(self, command: bus.Command, reply: bus.Reply) -> None:
+        payload = codec.encode(reply)
+        if command.id in self._seen:
+            self._seen[command.id] = payload
+        self._replies.append((topics.replies_to(command.broker), payload))
+        self._replies_wake.set()
+
+    def finish(self) -> None:
+        """Publish what is left, the presence last, and end."""
+        self._finishing.set()
+
+    # The line -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Ends only after `finish`, or cancelled."""
+        while True:
+            url = self._bus_url()
+            if url is None:
+                await asyncio.sleep(LOOK_AGAIN)
+                continue
+            try:
+                await mqtt.stay_connected(
+                    url,
+                    client_id=f"sonde-{self._boot[:16]}",
+                    will=self._will,
+                    serve=self._serve,
+                    lost=lambda error, url=url: self._lost(error, url),  # type: ignore[misc] # bound now
+                )
+                return
+            except _Moved:
+                logger.info("%s goes on at another bus", self._address)
+
+    def _will(self) -> mqtt.Will:
+        last = self._owner.presence()
+        fields = {name: getattr(last, name) for name in last.__struct_fields__}
+        lost = bus.Presence(
+            **{**fields, "state": "lost", "sessions": (), "debugger": "detached", "stopped_threads": 0}
+        )
+        return mqtt.Will(topics.of_process(self._address, Channel.PRESENCE), codec.encode(lost))
+
+    def _lost(self, error: mqtt.BusLost, url: mqtt.BusUrl) -> None:
+        logger.warning("%s: %s; it tries again", self._address, error)
+        self._owner.bus_lost()
+        now = self._bus_url()
+        if now is not None and now != url:
+            raise _Moved
+
+    async def _serve(self, line: mqtt.BusConnection) -> None:
+        """Tasks: receive (commands, brokers), replies, stream (events, metrics), presence. All end together:
+        when the line breaks, or after `finish` when what was left is published."""
+        self._replies.clear()
+        # in this order: whoever sees the presence may send a command at once
+        await line.subscribe(topics.of_process(self._address, Channel.COMMANDS), topics.all_brokers())
+        await self._publish_presence(line)
+        lost: list[BaseException] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._receive(line), name="receive"),
+                    group.create_task(self._send_replies(line), name="replies"),
+                    group.create_task(self._send_stream(line), name="stream"),
+                    group.create_task(self._send_presence(line), name="presence"),
+                ]
+                self._stream_wake.set()
+                await self._finishing.wait()
+                for task in tasks:
+                    task.cancel()
+        except* mqtt.BusLost as errors:
+            lost.extend(errors.exceptions)
+        if lost:
+            raise lost[0]
+        await self._publish_stream(line)
+        await self._publish_replies(line)
+        await self._publish_presence(line)
+
+    async def _send_replies(self, line: mqtt.BusConnection) -> None:
+        while True:
+            await self._replies_wake.wait()
+            self._replies_wake.clear()
+            await self._publish_replies(line)
+
+    async def _send_stream(self, line: mqtt.BusConnection) -> None:
+        while True:
+            await self._stream_wake.wait()
+            self._stream_wake.clear()
+            await self._publish_stream(line)
+            await asyncio.sleep(WINDOW)
+
+    async def _send_presence(self, line: mqtt.BusConnection) -> None:
+        while True:
+            await self._presence_wake.wait()
+            await self._publish_presence(line)
+            await asyncio.sleep(PRESENCE_EVERY)
+
+    async def _publish_replies(self, line: mqtt.BusConnection) -> None:
+        while self._replies:
+            await line.publish(*self._replies.popleft())
+
+    async def _publish_stream(self, line: mqtt.BusConnection) -> None:
+        while batch := self._journal.take():
+            try:
+                await line.publish(topics.of_process(self._address, Channel.EVENTS), codec.encode(batch))
+            except (mqtt.BusLost, asyncio.CancelledError):
+                self._journal.again_from(batch.first)
+                raise
+        sample, self._metrics = self._metrics, None
+        if sample:
+            await line.publish(topics.of_process(self._address, Channel.METRICS), sample)
+
+    async def _publish_presence(self, line: mqtt.BusConnection) -> None:
+        self._presence_wake.clear()
+        payload = codec.encode(self._owner.presence())
+        await line.publish(topics.of_process(self._address, Channel.PRESENCE), payload, retain=True, qos=1)
+
+    # What comes in --------------------------------------------------------------------------------------------
+
+    async def _receive(self, line: mqtt.BusConnection) -> None:
+        async for message in line:
+            try:
+                if topics.read_broker_presence(message.topic):
+                    presence = codec.decode(message.payload, bus.BrokerPresence)
+                    if presence.state == "lost":
+                        self._owner.broker_lost(presence.broker)
+                elif message.retained:
+                    logger.warning("%s ignored a retained command: it may be an old one", self._address)
+                else:
+                    self._take(codec.decode(message.payload, bus.Command))
+            except MalformedMessage as error:
+                logger.warning("%s ignored a message: %s", self._address, error)
+
+    def _take(self, command: bus.Command) -> None:
+        """At most once for each id: a repeat gets the reply again, or nothing while the first still runs."""
+        if command.id in self._seen:
+            reply = self._seen[command.id]
+            if reply is not None:
+                self._replies.append((topics.replies_to(command.broker), reply))
+                self._replies_wake.set()
+            return
+        self._seen[command.id] = None
+        while len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        self._owner.command(command)

@@ -1,0 +1,41 @@
+"""The guest's wall: what goes wrong in the tap ends here and never reaches the program.
+
+The only broad `except` of the tap. With SONDE_TEST_RAISE set it lets everything through, so that our own
+tests see our faults.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+TEST_VARIABLE = "SONDE_TEST_RAISE"
+
+
+def behind(action: Callable[[], T], otherwise: T) -> T:
+    """The action's result, or `otherwise` when it fails. KeyboardInterrupt and SystemExit are the program's."""
+    try:
+        return action()
+    except Exception:
+        if os.environ.get(TEST_VARIABLE):
+            raise
+        return otherwise
+
+
+def start_thread(action: Callable[[], None], name: str) -> threading.Thread:
+    """A daemon thread behind the wall that no debugger stops or shows.
+
+    pydevd looks for both marks, and they must be there before the thread runs: without the first it suspends
+    the thread with all others, without the second it lists it.
+    """
+    thread = threading.Thread(target=lambda: behind(action, None), name=name, daemon=True)
+    thread.pydev_do_not_trace = True  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - pydevd's mark
+    thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - pydevd's mark
+    thread.start()
+    return thread
+
+
+def is_ours(thread: threading.Thread | None) -> bool:
+    """True for threads of the tap and of pydevd."""
+    return getattr(thread, "is_pydev_daemon_thread", False) is True

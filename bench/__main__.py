@@ -1,0 +1,45 @@
+"""python -m bench                 list the comparisons
+python -m bench NAME [--json]   run one
+python -m bench --all [--json]  run all, one after the other
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+
+from bench import evaluate, idle, importing, slowdown
+from bench.report import Report
+
+COMPARISONS: Mapping[str, tuple[Callable[[], Awaitable[Report]], str]] = {
+    "evaluate": (evaluate.measure, "evaluate through the whole path, beside DAP straight to pydevd"),
+    "idle": (idle.measure, "memory and CPU of an idle tap and sidecar, beside debugpy.listen()"),
+    "import": (importing.measure, "time to import the tap, beside importing debugpy"),
+    "slowdown": (slowdown.measure, "a call-heavy loop with the tap idle, attached and detached, beside none"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("name", nargs="?", choices=sorted(COMPARISONS))
+    parser.add_argument("--all", action="store_true", help="run every comparison")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each comparison")
+    options = parser.parse_args()
+    if not options.name and not options.all:
+        for name, (_, summary) in COMPARISONS.items():
+            print(f"{name:<10} {summary}")
+        return 0
+    for name in COMPARISONS if options.all else (options.name,):
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        report = asyncio.run(_run(COMPARISONS[name][0]))
+        print(report.as_json() if options.json else report.as_table(), flush=True)
+    return 0
+
+
+async def _run(measure: Callable[[], Awaitable[Report]]) -> Report:
+    return await measure()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

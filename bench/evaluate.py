@@ -1,0 +1,104 @@
+"""What the whole path adds to an evaluate: viewer, broker, bus, sidecar, pydevd and back, beside a DAP client
+that stands on pydevd's own socket. Two processes stopped at the same line, requests interleaved."""
+
+import asyncio
+import itertools
+import json
+import socket
+import sys
+import time
+from typing import Any
+
+from bench.report import Figure, Report, median, percentile
+from bench.site import fresh_site, program
+from tests.support.debuggee import running
+from tests.support.site import appeared
+
+_ROUNDS = 300
+
+
+class Straight:
+    """A DAP client on pydevd's socket: nothing between it and the process."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._numbers = itertools.count(1)
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    async def message(self) -> dict[str, Any]:
+        header = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(header.split(b":")[1].split(b"\r")[0])
+        body: dict[str, Any] = json.loads(await self._reader.readexactly(length))
+        return body
+
+    async def event(self, name: str) -> dict[str, Any]:
+        while True:
+            message = await self.message()
+            if message.get("event") == name:
+                body: dict[str, Any] = message["body"]
+                return body
+
+    async def request(self, command: str, **arguments: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        request = {"seq": number, "type": "request", "command": command, "arguments": arguments}
+        body = json.dumps(request).encode()
+        self._writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        while True:
+            message = await self.message()
+            if message.get("request_seq") == number:
+                return message
+
+
+async def measure() -> Report:
+    stops, straight_program = program("stops.py"), program("stops_straight.py")
+    connected: asyncio.Future[Straight] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(
+        lambda reader, writer: connected.set_result(Straight(reader, writer)), "127.0.0.1", 0, limit=2**24
+    )
+    port = server.sockets[0].getsockname()[1]
+    command = (sys.executable, str(straight_program.path), str(port))
+    async with (
+        fresh_site() as site,
+        site.viewer() as viewer,
+        site.run(stops, service="stops"),
+        running(*command, env=site.environment),
+    ):
+        straight = await connected
+        await straight.request("initialize", adapterID="bench", pathFormat="path")
+        await straight.request("attach", justMyCode=False, stopAllThreadsOnSuspend=False, subProcess=False)
+        source = {"path": str(stops.path)}
+        breakpoints = [{"line": stops.line("stop here")}]
+        await straight.request("setBreakpoints", source=source, breakpoints=breakpoints)
+        await straight.request("configurationDone")
+        stopped = await straight.event("stopped")
+        stack = await straight.request("stackTrace", threadId=stopped["threadId"])
+        near = stack["body"]["stackFrames"][0]["id"]
+
+        (presence,) = await appeared(viewer, "stops")
+        async with viewer.debug(presence.process) as session:
+            await session.set_breakpoints(str(stops.path), [stops.line("stop here")])
+            await session.stopped()
+            far = (await session.stack())[0]["id"]
+            taken: dict[str, list[float]] = {"straight": [], "whole path": []}
+            for _ in range(_ROUNDS):
+                began = time.perf_counter()
+                await straight.request("evaluate", expression="count + 1", frameId=near, context="watch")
+                between = time.perf_counter()
+                await session.evaluate("count + 1", frame=far)
+                taken["straight"].append((between - began) * 1000)
+                taken["whole path"].append((time.perf_counter() - between) * 1000)
+        server.close()
+    near_ms, far_ms = taken["straight"], taken["whole path"]
+    return Report(
+        "evaluate in a stopped frame",
+        "DAP straight to pydevd, with TCP_NODELAY",
+        (
+            Figure("whole path / straight, p50", median(far_ms) / median(near_ms), "ratio"),
+            Figure("whole path, p50", median(far_ms), "ms"),
+            Figure("whole path, p99", percentile(far_ms, 0.99), "ms"),
+            Figure("straight, p50", median(near_ms), "ms"),
+            Figure("straight, p99", percentile(near_ms, 0.99), "ms"),
+            Figure("added, p50", median(far_ms) - median(near_ms), "ms"),
+            Figure("added, p99", percentile(far_ms, 0.99) - percentile(near_ms, 0.99), "ms"),
+        ),
+    )

@@ -1,0 +1,274 @@
+"""`python -m sonde_broker`: the broker as a program. Exit codes: 0 done, 1 it cannot run, 2 wrong settings."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from jwt.utils import base64url_decode
+
+from sonde_broker.bus import BusError
+from sonde_broker.errors import BadToken, BrokerError, InvalidSettings
+from sonde_broker.issue import SigningKey, issue
+from sonde_broker.serve import serve
+from sonde_broker.settings import (
+    DEFAULT_AUDIENCE,
+    DEFAULT_ISSUER,
+    SITE_TOKEN_LIFE,
+    HostPort,
+    KeyChoice,
+    Settings,
+    check_hosts,
+    check_origins,
+    choose_key,
+    read_bus,
+)
+from sonde_broker.site import Announcement, announce
+from sonde_broker.tokens import TokenRules, verify
+from sonde_wire import Scope, Selector, WireError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+_SERVE_EXAMPLES = """\
+examples:
+  python -m sonde_broker serve --site
+      on this machine, for yourself: makes a key, a token and a bus
+  python -m sonde_broker serve --listen 0.0.0.0:8080 --bus mqtts://broker:secret@mqtt.example:8883 \\
+      --jwks /etc/sonde/jwks.json --issuer https://id.example --audience sonde \\
+      --allow-host sonde.example --allow-origin https://sonde.example
+      in production, behind TLS, with the keys of your identity provider
+"""
+_ISSUE_EXAMPLES = """\
+examples:
+  python -m sonde_broker token issue --secret-file secret --sub ada --scope observe,inspect \\
+      --processes 'shop/checkout/*' --ttl 15m
+  python -m sonde_broker token issue --private-key key.pem --key-id 2026-11 --sub ci --scope observe \\
+      --processes '*' --ttl 5m --json
+"""
+_SHOW_EXAMPLES = """\
+examples:
+  python -m sonde_broker token show TOKEN
+      what it says, unverified
+  python -m sonde_broker token show --secret-file secret TOKEN
+      and whether a broker with that secret would take it
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    descriptor: int | None = getattr(options, "announce_fd", None)
+    try:
+        return int(options.run(options))
+    except InvalidSettings as error:
+        return _fail(str(error), 2, descriptor)
+    except (BrokerError, BusError, WireError) as error:
+        return _fail(str(error), 1, descriptor)
+    except BaseExceptionGroup as group:
+        known, unknown = group.split((BrokerError, BusError, WireError))
+        if known is None or unknown is not None:
+            raise
+        return _fail(_texts(known), 1, descriptor)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    listen = HostPort.parse(options.listen, "--listen")
+    choice = KeyChoice(options.secret_file, options.public_key, options.jwks)
+    choice = choose_key(choice, listen, site=options.site)
+    settings = Settings(
+        listen=listen,
+        bus=read_bus(
+            options.bus, HostPort.parse(options.bus_listen, "--bus-listen"), choice, options.bus_password_file
+        ),
+        keys=choice.read(),
+        issuer=options.issuer,
+        audience=options.audience,
+        longest_life=options.max_token_lifetime or (SITE_TOKEN_LIFE if options.site else 3600.0),
+        origins=check_origins(options.allow_origin),
+        hosts=check_hosts(options.allow_host),
+        page=options.page,
+        site_secret=choice.secret if options.site else None,
+        announce=options.announce_fd,
+    )
+    asyncio.run(serve(settings))
+    return 0
+
+
+def _issue(options: argparse.Namespace) -> int:
+    if (options.secret_file is None) == (options.private_key is None):
+        raise InvalidSettings("give --secret-file or --private-key, one of them")
+    key = (
+        SigningKey.from_secret_file(options.secret_file)
+        if options.secret_file is not None
+        else SigningKey.from_private_key(options.private_key, options.key_id)
+    )
+    now = time.time()
+    token = issue(
+        key,
+        subject=options.sub,
+        scopes=_scopes(options.scope),
+        processes=[Selector.parse(text) for text in _words(options.processes)],
+        issuer=options.issuer,
+        audience=options.audience,
+        life=options.ttl,
+        now=now,
+    )
+    if options.json:
+        _print(json.dumps({"token": token, "expires": int(now + options.ttl)}))
+    else:
+        _print(token)
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    """Prints header and claims; exit 1 when a key was given and the token would be refused."""
+    parts = options.token.split(".")
+    try:
+        shown = [json.loads(base64url_decode(part)) for part in parts[:2]]
+    except ValueError:
+        raise BadToken("it is not a JWT") from None
+    _print(json.dumps({"header": shown[0], "claims": shown[-1]}, indent=2))
+    choice = KeyChoice(options.secret_file, options.public_key, options.jwks)
+    if choice.count == 0:
+        print("not verified: no key was given", file=sys.stderr)  # noqa: T201 - a program's own words
+        return 0
+    rules = TokenRules(
+        keys=choice.read(),
+        issuer=options.issuer,
+        audience=options.audience,
+        longest_life=options.max_token_lifetime or SITE_TOKEN_LIFE,
+    )
+    verify(options.token, rules, time.time())
+    print("valid", file=sys.stderr)  # noqa: T201 - as above
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sonde_broker", description="Relays the bus of a fleet to authenticated viewers."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(_command(commands, "serve", "run the broker until SIGTERM", _SERVE_EXAMPLES))
+    token = commands.add_parser("token", help="issue or read tokens").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    _add_issue(_command(token, "issue", "make a token from a secret or a private key", _ISSUE_EXAMPLES))
+    _add_show(_command(token, "show", "print what a token says", _SHOW_EXAMPLES))
+    return parser
+
+
+def _command(
+    among: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, examples: str
+) -> argparse.ArgumentParser:
+    return among.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="for viewers (default: %(default)s)")
+    add("--bus", default="embedded", help="embedded, mosquitto, or mqtt[s]://... (default: %(default)s)")
+    add("--bus-listen", default="127.0.0.1:0", metavar="HOST:PORT", help="for agents, on a bus of our own")
+    add("--bus-password-file", type=Path, metavar="F", help="the agents' password on a bus of our own")
+    _add_keys(parser)
+    add("--allow-origin", action="append", default=[], metavar="O", help="a further origin of web pages")
+    add("--allow-host", action="append", default=[], metavar="H", help="a further name of this broker")
+    add("--page", type=Path, metavar="DIR", help="built files of the web page, instead of the installed ones")
+    add("--site", action="store_true", help="development: make a key and a token, tell this user's programs")
+    add("--announce-fd", type=int, metavar="N", help="write one JSON line there when ready")
+    add("--verbose", action="store_true", help="log details")
+    parser.set_defaults(run=_serve)
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--secret-file", type=Path, metavar="F", help="HS256 secret of at least 32 bytes, for development")
+    add("--public-key", type=Path, metavar="F", help="PEM file: Ed25519, P-256 or RSA from 2048 bits")
+    add("--jwks", type=Path, metavar="F", help="JSON Web Key Set of public keys, each with a kid")
+    _add_parties(parser)
+    add("--max-token-lifetime", type=_duration, metavar="S", help="longest life of a token (default: 1h)")
+
+
+def _add_parties(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--issuer", default=DEFAULT_ISSUER, help="the tokens' iss (default: %(default)s)")
+    parser.add_argument("--audience", default=DEFAULT_AUDIENCE, help="the tokens' aud (default: %(default)s)")
+
+
+def _add_issue(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--secret-file", type=Path, metavar="F", help="sign with HS256")
+    add("--private-key", type=Path, metavar="F", help="sign with a private key in PEM form")
+    add("--key-id", metavar="KID", help="the kid under which the broker's JWKS has the public key")
+    add("--sub", required=True, help="who it is for")
+    scopes = ", ".join(Scope)
+    add("--scope", required=True, action="append", help=f"of {scopes}; several with commas")
+    add("--processes", default=[], action="append", metavar="SELECTOR", help="what it may see; none: nothing")
+    add("--ttl", type=_duration, default=900.0, help="such as 15m or 12h (default: 15m)")
+    _add_parties(parser)
+    add("--json", action="store_true", help="print an object with token and expires")
+    parser.set_defaults(run=_issue)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("token")
+    _add_keys(parser)
+    parser.set_defaults(run=_show)
+
+
+def _words(texts: Sequence[str]) -> list[str]:
+    return [word for text in texts for word in re.split(r"[,\s]+", text) if word]
+
+
+def _scopes(texts: Sequence[str]) -> list[Scope]:
+    try:
+        return [Scope(word) for word in _words(texts)]
+    except ValueError as error:
+        raise InvalidSettings(f"--scope: {error}; there are {', '.join(Scope)}") from None
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
+    if not match or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration, such as 900, 15m or 12h")
+    return float(int(match[1]) * _UNITS[match[2] or "s"])
+
+
+def _texts(group: BaseExceptionGroup[BaseException]) -> str:
+    return "; ".join(
+        _texts(error) if isinstance(error, BaseExceptionGroup) else str(error) for error in group.exceptions
+    )
+
+
+def _fail(text: str, code: int, descriptor: int | None) -> int:
+    print(f"sonde_broker: {text}", file=sys.stderr)  # noqa: T201 - a program's own words
+    announce(descriptor, Announcement(error=text))
+    return code
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201 - what the command is for
+
+
+def _run() -> NoReturn:
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())
+    sys.exit(130)
+
+
+if __name__ == "__main__":
+    _run()

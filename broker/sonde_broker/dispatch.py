@@ -1,0 +1,189 @@
+"""The way in: operations to processes as commands on the bus, their replies back to whoever asked. Pure.
+
+Owns what is under way: the commands without an answer and the viewers' sessions.
+"""
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UnsetType
+
+from sonde_broker import answers
+from sonde_broker.commands import (
+    MARGIN,
+    Order,
+    Pending,
+    bus_lost,
+    process_gone,
+    stale_boot,
+    timed_out,
+    too_many,
+)
+from sonde_broker.deadlines import Deadlines
+from sonde_broker.relay_io import Effect, Publish, Send, ViewerId
+from sonde_broker.sessions import Session, Sessions
+from sonde_broker.tokens import Claims
+from sonde_wire import Address, Code, Failure, Reason, Refused, bus, codec, topics
+
+logger = logging.getLogger(__name__)
+
+MOST_PENDING = 64
+"""Of one viewer."""
+MOST_SESSIONS = 16
+"""Of one viewer."""
+_CLOSE_TIMEOUT = 10.0
+
+
+class Dispatch:
+    """`broker` is our name on the bus; `new_id` makes the ids of commands and sessions, never the same twice."""
+
+    def __init__(self, broker: str, new_id: Callable[[], str]) -> None:
+        self.sessions = Sessions()
+        self._broker = broker
+        self._new_id = new_id
+        self._pending: dict[str, Pending] = {}
+        self._deadlines: Deadlines[str] = Deadlines()
+
+    def deadline(self) -> float | None:
+        return self._deadlines.next()
+
+    def ask(
+        self,
+        claims: Claims,
+        pending: Pending,
+        order: Order,
+        *,
+        boot: str | None,
+        now: float,
+    ) -> list[Effect]:
+        """Publishes the command and remembers who waits for it. Raises `Refused` when too many are under way."""
+        if sum(each.viewer == pending.viewer for each in self._pending.values()) >= MOST_PENDING:
+            raise too_many("unanswered calls", MOST_PENDING)
+        command = self._new_id()
+        self._pending[command] = pending
+        self._deadlines.set(command, now + order.timeout + MARGIN)
+        identity = bus.ViewerIdentity(
+            subject=claims.subject, connection=pending.viewer, scopes=tuple(sorted(claims.scopes))
+        )
+        return [self._publish(command, pending.process, identity, order, boot)]
+
+    def open_session(
+        self, claims: Claims, pending: Pending, timeout: float, *, boot: str, now: float
+    ) -> list[Effect]:
+        if len(self.sessions.of_viewer(pending.viewer)) >= MOST_SESSIONS:
+            raise too_many("debug sessions", MOST_SESSIONS)
+        session = self._new_id()
+        order = Order(bus.OpenSession(session=session), timeout)
+        effects = self.ask(
+            claims, msgspec.structs.replace(pending, session=session), order, boot=boot, now=now
+        )
+        self.sessions.add(Session(session, pending.viewer, pending.process, boot))
+        return effects
+
+    def answer(self, reply: bus.Reply) -> list[Effect]:
+        """Only the process that was asked can answer, and only once."""
+        command = reply.cause or ""
+        pending = self._pending.get(command)
+        if pending is None:
+            logger.debug("nobody waits for the reply of %s to %s", reply.process, command)
+            return []
+        if str(pending.process) != reply.process:
+            logger.warning(
+                "%s answered command %s, which was sent to %s", reply.process, command, pending.process
+            )
+            return []
+        self._forget(command)
+        if reply.failure is not None:
+            self._settle_failure(pending, reply.failure)
+            return [Send(pending.viewer, answers.failure(pending.request, reply.failure))]
+        if isinstance(reply.result, UnsetType):
+            logger.error("the reply of %s to %s carries nothing (%s)", reply.process, command, pending.method)
+            failure = Failure(
+                code=Code.INTERNAL, reason=Reason.BUG, message=f"{pending.method} was answered with nothing"
+            )
+            return [Send(pending.viewer, answers.failure(pending.request, failure))]
+        if pending.session is not None:
+            if pending.method == "session.open":
+                self.sessions.confirm(pending.session, reply.boot)
+            elif pending.method == "session.close":
+                self.sessions.drop(pending.session, pending.process)
+        return [Send(pending.viewer, answers.result(pending.request, reply.result))]
+
+    def time_passed(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for command in self._deadlines.take_due(now):
+            pending = self._pending.pop(command)
+            refused = timed_out(pending.method)
+            logger.warning("%s did not answer %s (command %s)", pending.process, pending.method, command)
+            effects.append(Send(pending.viewer, answers.failure(pending.request, refused.failure)))
+            if pending.method == "session.open" and pending.session is not None:
+                session = self.sessions.get(pending.session, pending.viewer)
+                if session is not None:  # it may be open by now, and nobody would know its name
+                    self.sessions.drop(session.id, session.process)
+                    effects.append(self._close(session))
+        return effects
+
+    def process_gone(self, process: Address, state: str) -> list[Effect]:
+        return self._fail(process_gone(process, state), lambda pending: pending.process == process)
+
+    def process_restarted(self, process: Address) -> list[Effect]:
+        return self._fail(stale_boot(process), lambda pending: pending.process == process)
+
+    def bus_down(self) -> list[Effect]:
+        self.sessions.clear()
+        return self._fail(bus_lost(sent=True), lambda pending: True)
+
+    def viewer_left(self, viewer: ViewerId, *, bus_up: bool) -> list[Effect]:
+        for command in [each for each, pending in self._pending.items() if pending.viewer == viewer]:
+            self._forget(command)
+        sessions = self.sessions.take_viewer(viewer)
+        return [self._close(session) for session in sessions] if bus_up else []
+
+    def close_where(self, viewer: ViewerId, unwanted: Callable[[Session], bool]) -> list[Effect]:
+        """Closes sessions that a viewer may no longer have."""
+        effects: list[Effect] = []
+        for session in self.sessions.of_viewer(viewer):
+            if unwanted(session):
+                self.sessions.drop(session.id, session.process)
+                effects.append(self._close(session))
+        return effects
+
+    def _settle_failure(self, pending: Pending, failure: Failure) -> None:
+        """A session that did not open, or that its process does not know, is no session."""
+        if pending.session is not None and (
+            pending.method == "session.open" or failure.reason is Reason.UNKNOWN_SESSION
+        ):
+            self.sessions.drop(pending.session, pending.process)
+
+    def _fail(self, why: Refused, chosen: Callable[[Pending], bool]) -> list[Effect]:
+        effects: list[Effect] = []
+        for command, pending in [each for each in self._pending.items() if chosen(each[1])]:
+            self._forget(command)
+            self._settle_failure(pending, why.failure)
+            effects.append(Send(pending.viewer, answers.failure(pending.request, why.failure)))
+        return effects
+
+    def _forget(self, command: str) -> None:
+        del self._pending[command]
+        self._deadlines.clear(command)
+
+    def _close(self, session: Session) -> Publish:
+        """Nobody waits for the answer."""
+        order = Order(bus.CloseSession(session=session.id), _CLOSE_TIMEOUT)
+        broker = bus.ViewerIdentity(subject="", connection=session.viewer, scopes=())
+        return self._publish(self._new_id(), session.process, broker, order, None)
+
+    def _publish(
+        self, command: str, process: Address, viewer: bus.ViewerIdentity, order: Order, boot: str | None
+    ) -> Publish:
+        message = bus.Command(
+            process=str(process),
+            id=command,
+            broker=self._broker,
+            viewer=viewer,
+            timeout=order.timeout,
+            operation=order.operation,
+            boot=boot,
+        )
+        return Publish(topics.of_process(process, topics.Channel.COMMANDS), codec.encode(message))

@@ -1,0 +1,99 @@
+"""A message off the bus to a `Happening`. Pure; raises `MalformedMessage` for what no correct agent publishes.
+
+The bus is an untrusted carrier: sizes are bounded, text must be UTF-8 (it is copied into WebSocket text
+messages, and one bad byte would cost every viewer its connection), and the process named inside must be the
+one whose topic it came on, for each event of a batch too.
+"""
+
+from msgspec import Struct
+
+from sonde_broker.relay_io import (
+    EventsSeen,
+    Happening,
+    MetricsSeen,
+    PresenceCleared,
+    PresenceSeen,
+    ReplySeen,
+)
+from sonde_wire import MalformedMessage, bus, codec
+from sonde_wire.topics import Channel, read_process, replies_to
+
+MOST_BYTES = {
+    Channel.PRESENCE: 64 * 1024,
+    Channel.EVENTS: 1024 * 1024,
+    Channel.METRICS: 16 * 1024,
+}
+MOST_REPLY = 4 * 1024 * 1024
+MOST_EVENTS = 10_000
+"""Of one batch."""
+
+
+class _EventHeader(Struct, frozen=True):
+    type: str
+    process: str
+    boot: str
+    seq: int
+    session: str | None = None
+
+
+def read(topic: str, payload: bytes, broker: str) -> Happening | None:
+    """None: not for us."""
+    if topic == replies_to(broker):
+        _check_text(payload, MOST_REPLY, "reply")
+        return ReplySeen(codec.decode(payload, bus.Reply))
+    named = read_process(topic)
+    if named is None:
+        return None
+    process, channel = named
+    if channel is Channel.COMMANDS:
+        return None
+    if channel is Channel.PRESENCE and not payload:
+        return PresenceCleared(process)
+    _check_text(payload, MOST_BYTES[channel], channel)
+    match channel:
+        case Channel.PRESENCE:
+            presence = codec.decode(payload, bus.Presence)
+            _check_process(presence.process, str(process), channel)
+            return PresenceSeen(process, presence, payload)
+        case Channel.METRICS:
+            metrics = codec.decode(payload, bus.Metrics)
+            _check_process(metrics.process, str(process), channel)
+            return MetricsSeen(process, payload)
+        case Channel.EVENTS:
+            batch = codec.decode(payload, bus.EventBatch)
+            _check_process(batch.process, str(process), channel)
+            return EventsSeen(process, batch, _check_events(batch))
+
+
+def _check_text(payload: bytes, most: int, what: str) -> None:
+    if len(payload) > most:
+        raise MalformedMessage(what, f"{len(payload)} bytes, more than {most}")
+    try:
+        str(payload, "utf-8")
+    except UnicodeDecodeError:
+        raise MalformedMessage(what, "not UTF-8") from None
+
+
+def _check_process(inside: str, outside: str, what: str) -> None:
+    if inside != outside:
+        raise MalformedMessage(what, f"it names another process than its topic, {outside}")
+
+
+def _check_events(batch: bus.EventBatch) -> tuple[str, ...]:
+    """The sessions that the batch says were closed."""
+    if not 1 <= len(batch.events) <= MOST_EVENTS:
+        raise MalformedMessage("event batch", f"{len(batch.events)} events")
+    closed = []
+    expected = batch.first
+    for encoded in batch.events:
+        event = codec.decode(encoded, _EventHeader)
+        if event.process != batch.process or event.boot != batch.boot:
+            raise MalformedMessage("event batch", "an event of another process or boot")
+        if event.seq != expected:
+            raise MalformedMessage("event batch", f"event {event.seq} where {expected} belongs")
+        expected += 1
+        if event.type == "session_closed" and event.session is not None:
+            closed.append(event.session)
+    if batch.last != expected - 1:
+        raise MalformedMessage("event batch", f"it ends with {expected - 1}, not {batch.last}")
+    return tuple(closed)

@@ -1,0 +1,193 @@
+"""What the broker is told at its start, checked. Raises `InvalidSettings` for what cannot be or is not safe."""
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from sonde_broker import keys
+from sonde_broker.admission import host_name
+from sonde_broker.errors import InvalidSettings
+from sonde_broker.keys import KeySet
+from sonde_wire import local
+from sonde_wire.mqtt import BusUrl, InvalidBusUrl
+
+DEFAULT_ISSUER = "sonde"
+DEFAULT_AUDIENCE = "sonde"
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+SITE_TOKEN_LIFE = 12 * 3600.0
+
+
+class HostPort(Struct, frozen=True):
+    host: str
+    """An IP address or `localhost`."""
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> "HostPort":
+        """127.0.0.1:8080, [::1]:8080, or a port alone, which is one of 127.0.0.1."""
+        try:
+            parts = urlsplit(f"//{text}" if ":" in text else f"//127.0.0.1:{text}")
+            host, port = parts.hostname, parts.port
+            if not host or port is None or parts.path or parts.username:
+                raise ValueError
+            if host != "localhost":
+                ipaddress.ip_address(host)
+        except ValueError:
+            raise InvalidSettings(
+                f"{option} {text}: give an IP address and a port, such as 127.0.0.1:8080"
+            ) from None
+        return cls(host, port)
+
+    @property
+    def loopback(self) -> bool:
+        return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class OwnBus(Struct, frozen=True):
+    """A bus that the broker starts and ends."""
+
+    engine: Literal["embedded", "mosquitto"]
+    listen: HostPort
+    agent_password: str
+
+
+class TheirBus(Struct, frozen=True):
+    """A server that is there already."""
+
+    url: BusUrl
+    text: str
+    """As it was given, for agents on this machine."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    listen: HostPort
+    bus: OwnBus | TheirBus
+    keys: KeySet
+    issuer: str = DEFAULT_ISSUER
+    audience: str = DEFAULT_AUDIENCE
+    longest_life: float = 3600.0
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    page: Path | None = None
+    site_secret: Path | None = None
+    """Set in development mode: the broker makes the token of the user that started it, and the site file."""
+    announce: int | None = None
+
+
+class KeyChoice(Struct, frozen=True):
+    """At most one is given."""
+
+    secret: Path | None = None
+    public_key: Path | None = None
+    jwks: Path | None = None
+
+    @property
+    def count(self) -> int:
+        return sum(each is not None for each in (self.secret, self.public_key, self.jwks))
+
+    def read(self) -> KeySet:
+        if self.secret is not None:
+            return keys.from_secret(keys.read_secret(self.secret))
+        if self.public_key is not None:
+            return keys.from_public_key(self.public_key)
+        if self.jwks is not None:
+            return keys.from_jwks(self.jwks)
+        raise InvalidSettings(
+            "no key: give --secret-file, --public-key or --jwks (or --site for development)"
+        )
+
+
+def choose_key(choice: KeyChoice, listen: HostPort, *, site: bool) -> KeyChoice:
+    """The key to use; in development mode one is made. Refuses to be reached by others without an explicit key."""
+    if choice.count > 1:
+        raise InvalidSettings("give only one of --secret-file, --public-key and --jwks")
+    if not listen.loopback and (choice.count == 0 or site):
+        raise InvalidSettings(
+            f"--listen {listen} can be reached by others: that needs an explicit key (--public-key FILE or "
+            "--jwks FILE of your identity provider, or --secret-file FILE) and not --site; or listen on 127.0.0.1"
+        )
+    if not site:
+        return choice
+    if choice.public_key is not None or choice.jwks is not None:
+        raise InvalidSettings("--site issues a token itself and takes --secret-file only")
+    secret = choice.secret or local.path().parent / "secret"
+    if choice.secret is None:
+        make_secret(secret)
+    return KeyChoice(secret=secret)
+
+
+def make_secret(path: Path) -> None:
+    """A file that only the user can read; one that exists is kept, unless others can read it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        status = path.stat()
+        if status.st_mode & 0o077 or status.st_uid != os.geteuid():
+            raise InvalidSettings(f"{path} can be read by others; remove it, and a new one is made") from None
+        return
+    except OSError as error:
+        raise InvalidSettings(f"cannot make the secret {path}: {error.strerror}") from None
+    with os.fdopen(handle, "w") as file:
+        file.write(f"{secrets.token_urlsafe(48)}\n")
+
+
+def read_bus(text: str, listen: HostPort, choice: KeyChoice, password_file: Path | None) -> OwnBus | TheirBus:
+    """`embedded`, `mosquitto` or the URL of a server that is there already."""
+    if text not in {"embedded", "mosquitto"}:
+        try:
+            return TheirBus(BusUrl.parse(text), text)
+        except InvalidBusUrl as error:
+            raise InvalidSettings(f"--bus: {error}; or embedded, or mosquitto") from None
+    if listen.host == "localhost":
+        listen = HostPort("127.0.0.1", listen.port)
+    if not listen.loopback and password_file is None and choice.secret is None:
+        raise InvalidSettings(
+            f"--bus-listen {listen} can be reached by others: agents there need a password that lasts; "
+            "give --bus-password-file FILE"
+        )
+    return OwnBus(
+        "embedded" if text == "embedded" else "mosquitto", listen, _agent_password(choice, password_file)
+    )
+
+
+def _agent_password(choice: KeyChoice, password_file: Path | None) -> str:
+    """The same after each start wherever something lasting is there to make it from, so that agents come back."""
+    if password_file is not None:
+        try:
+            password = password_file.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            raise InvalidSettings(f"cannot read --bus-password-file {password_file}") from None
+        if len(password) < 16:
+            raise InvalidSettings(f"the password in {password_file} is shorter than 16 characters")
+        return password
+    if choice.secret is not None:
+        return hmac.new(keys.read_secret(choice.secret), b"sonde bus agent", hashlib.sha256).hexdigest()
+    return secrets.token_hex(32)
+
+
+def check_origins(origins: list[str]) -> tuple[str, ...]:
+    for origin in origins:
+        scheme, separator, rest = origin.partition("://")
+        if scheme not in {"http", "https"} or not separator or not host_name(rest):
+            raise InvalidSettings(
+                f"--allow-origin {origin}: give an exact origin, such as https://sonde.example"
+            )
+    return tuple(origin.lower() for origin in origins)
+
+
+def check_hosts(hosts: list[str]) -> tuple[str, ...]:
+    for host in hosts:
+        if host_name(f"[{host}]" if host.count(":") > 1 else host) != host.lower():
+            raise InvalidSettings(f"--allow-host {host}: give a host name without scheme and port")
+    return tuple(host.lower() for host in hosts)

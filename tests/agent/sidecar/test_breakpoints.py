@@ -1,0 +1,138 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sonde_agent.sidecar.breakpoints import Breakpoints, Spec, merge, read_place, read_specs
+from sonde_wire import Refused
+
+FILE = "/app/shop.py"
+
+
+def lines(*numbers: int) -> tuple[Spec, ...]:
+    return tuple(Spec(number) for number in numbers)
+
+
+def test_pydevd_gets_the_union_and_each_session_its_own_order() -> None:
+    table = Breakpoints()
+    assert table.replace("a", FILE, lines(9, 3))
+    assert table.replace("b", FILE, lines(3, 5))
+    assert [spec.at for spec in table.union(FILE)] == [9, 3, 5]
+    answered = [{"id": 70 + line, "verified": True, "line": line} for line in (9, 3, 5)]
+    table.learn(FILE, table.union(FILE), answered)
+    assert [each["line"] for each in table.shown("b", FILE)] == [3, 5]
+    assert [each["line"] for each in table.shown("a", FILE)] == [9, 3]
+    assert table.shown("a", FILE)[1]["id"] == table.shown("b", FILE)[0]["id"]
+
+
+def test_ids_stay_when_another_session_changes_the_file_and_pydevd_numbers_anew() -> None:
+    table = Breakpoints()
+    table.replace("a", FILE, lines(3))
+    table.learn(FILE, table.union(FILE), [{"id": 0, "verified": True, "line": 3}])
+    (before,) = table.shown("a", FILE)
+    table.replace("b", FILE, lines(1))
+    table.learn(FILE, table.union(FILE), [{"id": 1, "verified": True}, {"id": 2, "verified": True}])
+    assert table.shown("a", FILE)[0]["id"] == before["id"]
+    assert table.ours([1]) == [before["id"]]
+    assert table.ours([0, 99]) == []
+
+
+def test_nothing_changes_when_the_union_stays() -> None:
+    table = Breakpoints()
+    table.replace("a", FILE, lines(3))
+    assert not table.replace("b", FILE, lines(3))
+    assert table.forget("b") == ([], False)
+    assert table.forget("a") == ([FILE], False)
+    assert table.to_request(FILE) == ("setBreakpoints", {"source": {"path": FILE}, "breakpoints": []})
+
+
+def test_a_changed_breakpoint_is_told_to_those_who_have_it() -> None:
+    table = Breakpoints()
+    table.replace("a", FILE, lines(3))
+    table.replace("b", FILE, lines(5))
+    table.learn(FILE, table.union(FILE), [{"id": 1, "verified": False}, {"id": 2, "verified": False}])
+    told = table.changed({"id": 2, "verified": True, "line": 6})
+    assert [(session, body["verified"], body["line"]) for session, body in told] == [("b", True, 6)]
+    assert table.changed({"id": 9}) == []
+
+
+@pytest.mark.parametrize(
+    ("specs", "merged"),
+    [
+        ([Spec(1, "x"), Spec(1)], Spec(1)),
+        ([Spec(1, "x"), Spec(1, "x")], Spec(1, "x")),
+        ([Spec(1, "x"), Spec(1, "y # why")], Spec(1, "(x\n) or (y # why\n)")),
+        ([Spec(1, log_message="m"), Spec(1, "x")], Spec(1, log_message="m")),
+    ],
+)
+def test_one_line_holds_one_breakpoint(specs: list[Spec], merged: Spec) -> None:
+    assert merge(specs) == merged
+
+
+def test_a_merged_condition_holds_when_either_does() -> None:
+    merged = merge([Spec(1, "x == 1 # one"), Spec(1, "x == 2")])
+    held = [eval(merged.condition, {"x": x}) for x in (1, 2, 3)]  # noqa: S307 - as pydevd does with it
+    assert held == [True, True, False]
+
+
+def test_who_gave_way_is_told_so() -> None:
+    table = Breakpoints()
+    table.replace("a", FILE, (Spec(1, log_message="sold"),))
+    table.replace("b", FILE, (Spec(1, "x"),))
+    table.replace("c", FILE, (Spec(2, "x"),))
+    table.replace("d", FILE, (Spec(2, "y"),))
+    table.learn(FILE, table.union(FILE), [{"id": 1, "verified": True}, {"id": 2, "verified": True}])
+    assert [table.shown(each, FILE)[0]["verified"] for each in "abcd"] == [True, False, True, True]
+    table.replace("e", FILE, lines(1))
+    shown = table.shown("a", FILE)[0]
+    assert not shown["verified"] and "another session" in shown["message"]
+
+
+def test_function_breakpoints_and_filters_are_united_too() -> None:
+    table = Breakpoints()
+    table.replace("a", None, (Spec("price"),))
+    assert table.to_request(None) == ("setFunctionBreakpoints", {"breakpoints": [{"name": "price"}]})
+    assert table.set_filters("a", ("raised",))
+    assert not table.set_filters("b", ("raised",))
+    assert table.set_filters("b", ("uncaught",))
+    assert table.filters == ("raised", "uncaught")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"breakpoints": [{"line": 0}]},
+        {"breakpoints": [{"line": True}]},
+        {"breakpoints": [{}]},
+        {"breakpoints": ["3"]},
+        {"breakpoints": {"line": 3}},
+        {"breakpoints": [{"line": 3, "condition": 5}]},
+    ],
+)
+def test_malformed_breakpoints_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        read_specs(arguments, FILE)
+
+
+def test_a_source_without_a_path_is_refused() -> None:
+    assert read_place({"source": {"path": "/app/./shop.py"}}) == FILE
+    for source in ({}, None, {"path": 3}, {"sourceReference": 4}):
+        with pytest.raises(Refused):
+            read_place({"source": source})
+
+
+_specs = st.lists(st.builds(Spec, st.integers(1, 4), st.sampled_from(["", "x"]))).map(tuple)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), _specs)))
+def test_the_union_is_always_one_breakpoint_for_each_line_that_somebody_has(
+    changes: list[tuple[str, tuple[Spec, ...]]],
+) -> None:
+    table, owned = Breakpoints(), {}
+    for session, specs in changes:
+        table.replace(session, FILE, specs)
+        owned[session] = specs
+        at = [spec.at for spec in table.union(FILE)]
+        assert sorted(at, key=str) == sorted({spec.at for own in owned.values() for spec in own}, key=str)
+        assert [each["line"] for each in table.shown(session, FILE)] == [spec.at for spec in specs]

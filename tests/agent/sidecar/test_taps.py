@@ -1,0 +1,182 @@
+"""The line to the taps: who is let in, who is not, and what happens when it breaks. The tap is played by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sonde_agent import link
+from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
+from sonde_wire import Reason, bus, codec
+from tests.agent.sidecar.conftest import Broker
+
+HELLO = link.Hello(
+    version=link.VERSION,
+    token="",
+    boot="a" * 32,
+    namespace="prod",
+    service="shop",
+    instance="shop-1",
+    pid=2**22 - 1,  # nobody's: the sidecar has only this line to watch
+    parent_pid=1,
+    started=0.0,
+    host="h",
+    python="3.11.7",
+    implementation="cpython",
+    executable="/usr/bin/python",
+    argv=[],
+    main=None,
+    directory="/",
+)
+
+
+class Tap:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def say(self, message: link.Message) -> None:
+        self.writer.write(link.encode(message))
+
+    async def hear(self) -> link.Message | None:
+        """None when the sidecar has hung up."""
+        async with asyncio.timeout(10):
+            line = await self.reader.readline()
+        return link.decode(line) if line else None
+
+
+@asynccontextmanager
+async def tap(sidecar: Sidecar) -> AsyncIterator[Tap]:
+    assert sidecar.address.host is not None
+    reader, writer = await asyncio.open_connection(sidecar.address.host, sidecar.address.port)
+    try:
+        yield Tap(reader, writer)
+    finally:
+        writer.close()
+
+
+@pytest.fixture
+async def sidecar(mosquitto: str) -> AsyncIterator[Sidecar]:
+    async with serve(SidecarSettings(bus=mosquitto, listen="tcp:127.0.0.1:0")) as sidecar:
+        yield sidecar
+
+
+def hello(sidecar: Sidecar, **changes: Any) -> link.Hello:
+    return replace(HELLO, **{"token": sidecar.token_file.read_text(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"token": "not the token"}, "bad_token"),
+        ({"token": ""}, "bad_token"),
+        ({"version": 99}, "bad_version"),
+        ({"service": "not a name"}, "bad_name"),
+    ],
+)
+async def test_who_is_not_wanted_is_told_why_and_hung_up_on(
+    sidecar: Sidecar, changes: dict[str, Any], reason: str
+) -> None:
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar, **changes))
+        refusal = await ours.hear()
+        assert isinstance(refusal, link.Refusal) and refusal.reason == reason
+        assert await ours.hear() is None
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n", b'{"type":"result","id":1}\n', b"\xff\n"])
+async def test_who_is_no_tap_is_hung_up_on(sidecar: Sidecar, said: bytes) -> None:
+    async with tap(sidecar) as ours:
+        ours.writer.write(said)
+        assert await ours.hear() is None
+
+
+async def test_a_tap_that_comes_back_keeps_name_and_numbers(sidecar: Sidecar, broker: Broker) -> None:
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar, instance=""))
+        assert await ours.hear() == link.Welcome(version=1, process=f"prod/shop/h-{HELLO.pid}")
+        process = await broker.presence(lambda each: each.state == "online")
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar, instance=""))
+        assert await ours.hear() == link.Welcome(version=1, process=process.process)
+        command = await broker.send(process, bus.ReadStacks())
+        call = await ours.hear()
+        assert isinstance(call, link.Call) and call.operation == "stacks"
+        ours.say(link.Result(id=call.id, value={"threads": [], "time": 1.5}))
+        reply = await broker.until(lambda: broker.replies.get(command))
+        assert codec.decode(reply.result, bus.Stacks).time == 1.5  # type: ignore[arg-type] # it has one
+        assert [type(each) for each in broker.events] == [bus.ProcessStarted]
+
+
+async def test_an_ending_is_believed_where_nobody_knows_better(sidecar: Sidecar, broker: Broker) -> None:
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar))
+        await ours.hear()
+        await broker.presence(lambda each: each.state == "online")
+        ours.say(link.Ending(code=5))
+    ended = await broker.presence(lambda each: each.state == "ended")
+    assert ended.exit is not None and ended.exit.code == 5
+
+
+async def test_workers_of_one_name_get_names_of_their_own(sidecar: Sidecar) -> None:
+    async with tap(sidecar) as first, tap(sidecar) as second:
+        first.say(hello(sidecar))
+        assert await first.hear() == link.Welcome(version=1, process="prod/shop/shop-1")
+        second.say(hello(sidecar, boot="b" * 32, pid=77))
+        assert await second.hear() == link.Welcome(version=1, process="prod/shop/shop-1-77")
+
+
+async def test_a_fault_and_a_malformed_result_become_failures(sidecar: Sidecar, broker: Broker) -> None:
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar))
+        await ours.hear()
+        process = await broker.presence(lambda each: each.state == "online")
+        fault = {"code": "not_found", "reason": "no_such_file", "message": "no"}
+        for answer, reason in (
+            (lambda number: link.Fault(id=number, **fault), Reason.NO_SUCH_FILE),
+            (lambda number: link.Result(id=number, value=[1]), Reason.BUG),
+        ):
+            command = await broker.send(process, bus.ReadSource(path="/x"))
+            call = await ours.hear()
+            assert isinstance(call, link.Call) and call.arguments == {"path": "/x"}
+            ours.say(answer(call.id))
+            reply = await broker.until(lambda: broker.replies.get(command))  # noqa: B023 - awaited here
+            assert reply.failure is not None and reply.failure.reason is reason
+        command = await broker.send(process, bus.OpenSession(session="s1"))
+        call = await ours.hear()
+        assert isinstance(call, link.Call) and call.operation == "debugger.connect"
+        assert len(call.arguments["server_token"]) > 30
+        ours.say(link.Fault(id=call.id, **(fault | {"reason": "debugger_unavailable"})))
+        call = await ours.hear()
+        assert isinstance(call, link.Call) and call.operation == "debugger.disconnect"
+        ours.say(link.Result(id=call.id))
+        reply = await broker.until(lambda: broker.replies.get(command))
+        assert reply.failure is not None and reply.failure.reason is Reason.DEBUGGER_UNAVAILABLE
+
+
+async def test_who_connects_in_the_debuggers_place_is_not_taken_for_it(
+    sidecar: Sidecar, broker: Broker
+) -> None:
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar))
+        await ours.hear()
+        process = await broker.presence(lambda each: each.state == "online")
+        command = await broker.send(process, bus.OpenSession(session="s1"))
+        call = await ours.hear()
+        assert isinstance(call, link.Call)
+        reader, writer = await asyncio.open_connection(call.arguments["host"], call.arguments["port"])
+        asked = await reader.readuntil(b"}}")
+        assert call.arguments["server_token"].encode() in asked
+        assert call.arguments["client_token"].encode() not in asked
+        body = b'{"type":"response","request_seq":1,"success":true,"body":{"clientAccessToken":"guess"}}'
+        writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        assert await reader.read() == b""
+        writer.close()
+        call = await ours.hear()
+        assert isinstance(call, link.Call) and call.operation == "debugger.disconnect"
+        ours.say(link.Result(id=call.id))
+        reply = await broker.until(lambda: broker.replies.get(command))
+        assert reply.failure is not None and "somebody else" in reply.failure.message

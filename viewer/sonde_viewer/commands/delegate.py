@@ -1,0 +1,40 @@
+"""The verbs that are another program's: this process becomes that program, so that signals, the terminal and
+the exit code are its own. Standard library only."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from sonde_viewer.__main__ import USAGE
+
+_PROGRAMS = {
+    "run": ("sonde_agent", "run"),
+    "sidecar": ("sonde_agent", "sidecar"),
+    "broker": ("sonde_broker", "serve"),
+    "token": ("sonde_broker", "token"),
+}
+_NEEDS = {
+    "run": (),
+    "sidecar": ("msgspec", "aiomqtt", "psutil"),
+    "broker": ("msgspec", "aiomqtt", "websockets", "jwt"),
+    "token": ("msgspec", "jwt"),
+}
+
+
+def run(verb: str, extra: str, rest: Sequence[str]) -> int:
+    """Does not return, except when something is not installed."""
+    package, command = _PROGRAMS[verb]
+    absent = [name for name in (package, *_NEEDS[verb]) if find_spec(name) is None]
+    if not absent:
+        sys.stdout.flush()
+        os.execv(sys.executable, line(package, command, *rest))  # noqa: S606 - a list, and no shell is wanted
+    wanted = f"sonde[{extra}]" if extra else "sonde"
+    sys.stderr.write(f"sonde {verb}: {absent[0]} is not installed; pip install '{wanted}'\n")
+    return USAGE
+
+
+def line(package: str, *arguments: str) -> list[str]:
+    """The command line of one of our programs. `-P` keeps the working directory off the import path, where a
+    user's own `queue.py` or `token.py` would take the place of the standard library's."""
+    return [sys.executable, "-P", "-m", package, *arguments]

@@ -1,0 +1,108 @@
+"""`sonde events`: what happens in the processes, as it happens."""
+
+import argparse
+import asyncio
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.text import Text
+
+from sonde_viewer import screen
+from sonde_viewer.client import Viewer
+from sonde_viewer.commands.connection import add_connection, add_json, complain, print_json, with_viewer
+from sonde_viewer.untrusted import one_line
+from sonde_wire import bus, codec
+
+DESCRIPTION = "Follow the events of the processes that a selector matches, until Ctrl-C."
+EXAMPLES = """\
+  sonde events -f
+  sonde events shop -f
+  sonde events --json --count 10 | jq .type
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "selector", nargs="?", default="*", help="shop, prod/shop, prod/shop/web-*; default: all"
+    )
+    parser.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        help="wait for more; what it does anyway, as no history is kept",
+    )
+    parser.add_argument("--count", type=int, metavar="N", help="end after so many")
+    parser.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="end after so long")
+    add_json(parser, "each event as it is on the wire, one a line")
+    add_connection(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    async def work(viewer: Viewer) -> int:
+        try:
+            async with asyncio.timeout(arguments.seconds):
+                await _follow(viewer, arguments.selector, arguments.count, as_json=arguments.json)
+        except TimeoutError:
+            return 0
+        return 0
+
+    return with_viewer(arguments, work)
+
+
+async def _follow(viewer: Viewer, selector: str, count: int | None, *, as_json: bool) -> None:
+    console = screen.console()
+    shown = lost = 0
+    async with viewer.watch("events", selector) as events:
+        async for event in events:
+            if events.lost > lost:
+                complain(f"{events.lost - lost} events were lost on the way")
+                lost = events.lost
+            if as_json:
+                print_json(event)
+            else:
+                _show(console, event)
+            shown += 1
+            if shown == count:
+                return
+
+
+def _show(console: Console, event: bus.AnyEvent) -> None:
+    time = datetime.fromtimestamp(event.time, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    line = Text.assemble((time, "dim"), "  ", (event.process, "bold"), "  ", one_line(sentence(event)))
+    console.print(line, soft_wrap=True)
+
+
+def sentence(event: bus.AnyEvent) -> str:
+    match event:
+        case bus.ProcessStarted(pid=pid):
+            return f"started with pid {pid}"
+        case bus.ProcessEnded(exit=end):
+            return f"ended: {end.message}"
+        case bus.SessionOpened(viewer=viewer):
+            return f"{viewer} began to debug"
+        case bus.SessionClosed(viewer=viewer, reason=reason):
+            return f"{viewer} no longer debugs ({reason.replace('_', ' ')})"
+        case bus.DebuggerAttached(debugpy=version):
+            return f"debugger attached (debugpy {version})"
+        case bus.DebuggerDetached(reason=reason):
+            return f"debugger detached ({reason.replace('_', ' ')})"
+        case bus.DapEvent(message=message):
+            return _dap_sentence(codec.decode_any(message))
+
+
+def _dap_sentence(message: dict[str, object]) -> str:
+    name = str(message.get("event", ""))
+    body = message.get("body")
+    if not isinstance(body, dict):
+        return name
+    match name:
+        case "output":
+            return f"output: {str(body.get('output', '')).rstrip()}"
+        case "stopped":
+            return f"thread {body.get('threadId')} stopped: {body.get('reason')} {body.get('text') or ''}".rstrip()
+        case "continued":
+            return f"thread {body.get('threadId')} continued"
+        case "thread":
+            return f"thread {body.get('threadId')} {body.get('reason')}"
+        case _:
+            return name

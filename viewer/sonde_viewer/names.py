@@ -1,0 +1,43 @@
+"""From what a person types to one process: a full address, one of its parts, or the beginning of either."""
+
+from collections.abc import Iterable
+
+from sonde_viewer.errors import AmbiguousProcess, UnknownProcess
+from sonde_wire import bus
+
+_ALIVE_FIRST = {"online": 0, "lost": 1, "ended": 2}
+
+
+def resolve(text: str, processes: Iterable[bus.Presence]) -> bus.Presence:
+    """The one process that `text` names. Exact names win over beginnings, and processes that are online over
+    those that are not. Raises `UnknownProcess` or `AmbiguousProcess`."""
+    known = sorted(processes, key=lambda each: each.process)
+    for fits in (_is_address, _is_part, _begins_part):
+        found = [each for each in known if fits(text, each.process)]
+        if found:
+            return _only(text, found)
+    raise UnknownProcess(text, [each.process for each in known])
+
+
+def _only(text: str, found: list[bus.Presence]) -> bus.Presence:
+    best = min(_ALIVE_FIRST[each.state] for each in found)
+    alive = [each for each in found if _ALIVE_FIRST[each.state] == best]
+    if len(alive) > 1:
+        raise AmbiguousProcess(text, [each.process for each in alive])
+    return alive[0]
+
+
+def _is_address(text: str, address: str) -> bool:
+    return text == address
+
+
+def _is_part(text: str, address: str) -> bool:
+    """`shop`, `shop/1` and `prod/shop` are parts of `prod/shop/1`; a namespace alone is not a process."""
+    namespace, service, instance = address.split("/")
+    return text in {service, instance, f"{service}/{instance}", f"{namespace}/{service}"}
+
+
+def _begins_part(text: str, address: str) -> bool:
+    _, service, instance = address.split("/")
+    parts = (address, service, instance, f"{service}/{instance}")
+    return bool(text) and any(part.startswith(text) for part in parts)

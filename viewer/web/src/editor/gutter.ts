@@ -1,0 +1,84 @@
+/** The breakpoint gutter: one cell for every line, which is a checkbox to assistive technology. */
+
+import { RangeSet, StateEffect, StateField } from '@codemirror/state';
+import { EditorView, gutter, GutterMarker } from '@codemirror/view';
+import type { Breakpoint, Breakpoints } from '../breakpoints';
+
+export const setBreakpoints = StateEffect.define<Breakpoints>();
+
+const breakpointsByLine = StateField.define<ReadonlyMap<number, Breakpoint>>({
+  create: () => new Map(),
+  update(value, transaction) {
+    for (const effect of transaction.effects) {
+      if (effect.is(setBreakpoints)) return new Map(effect.value.map((b) => [b.actual, b]));
+    }
+    return value;
+  },
+});
+
+class Cell extends GutterMarker {
+  constructor(
+    readonly line: number,
+    readonly breakpoint: Breakpoint | undefined,
+  ) {
+    super();
+  }
+
+  override eq(other: Cell): boolean {
+    return other.line === this.line && other.breakpoint === this.breakpoint;
+  }
+
+  override toDOM(): HTMLElement {
+    const cell = document.createElement('div');
+    cell.className = `cell ${this.breakpoint?.state ?? 'none'}`;
+    cell.setAttribute('role', 'checkbox');
+    cell.setAttribute('aria-label', `Breakpoint line ${this.line}`);
+    cell.setAttribute('aria-checked', String(this.breakpoint !== undefined));
+    cell.title = explain(this.line, this.breakpoint);
+    cell.tabIndex = -1;
+    return cell;
+  }
+}
+
+function explain(line: number, breakpoint: Breakpoint | undefined): string {
+  if (breakpoint === undefined) return `Stop at line ${line}`;
+  const moved =
+    breakpoint.line === breakpoint.actual
+      ? ''
+      : `Asked for line ${breakpoint.line}; line ${breakpoint.actual} is the next one with code. `;
+  const condition = breakpoint.condition === '' ? '' : `Only if ${breakpoint.condition}. `;
+  const state = { pending: 'Not in force yet.', set: 'Stops here.', unset: 'Will not stop here.' }[breakpoint.state];
+  return `${moved}${condition}${breakpoint.message || state}`;
+}
+
+/** `onToggle` gets the number of the line. */
+export function breakpointGutter(onToggle: (line: number) => void) {
+  const toggle = (view: EditorView, from: number) => onToggle(view.state.doc.lineAt(from).number);
+  return [
+    breakpointsByLine,
+    gutter({
+      class: 'breakpoints',
+      renderEmptyElements: true,
+      markers: () => RangeSet.empty,
+      lineMarker: (view, block) => {
+        const line = view.state.doc.lineAt(block.from).number;
+        return new Cell(line, view.state.field(breakpointsByLine).get(line));
+      },
+      lineMarkerChange: (update) =>
+        update.startState.field(breakpointsByLine) !== update.state.field(breakpointsByLine),
+      domEventHandlers: {
+        click: (view, block) => {
+          toggle(view, block.from);
+          return true;
+        },
+        keydown: (view, block, event) => {
+          const { key } = event as KeyboardEvent;
+          if (key !== 'Enter' && key !== ' ') return false;
+          event.preventDefault();
+          toggle(view, block.from);
+          return true;
+        },
+      },
+    }),
+  ];
+}

@@ -1,0 +1,31 @@
+/** Numbers and names as people read them. */
+
+export function bytes(count: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = count;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
+export const percent = (value: number): string => `${value > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)}%`;
+
+export const clock = (seconds: number): string =>
+  new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false });
+
+export function ago(seconds: number, now: number): string {
+  const passed = Math.max(0, Math.round(now - seconds));
+  if (passed < 60) return `${passed} s`;
+  if (passed < 3600) return `${Math.floor(passed / 60)} min`;
+  if (passed < 86_400) return `${Math.floor(passed / 3600)} h ${Math.floor((passed % 3600) / 60)} min`;
+  return `${Math.floor(passed / 86_400)} d`;
+}
+
+export const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** Frames of installed packages and of the standard library are folded in the call stack. */
+export const isLibrary = (path: string): boolean =>
+  /\/(site|dist)-packages\/|\/lib\/python\d|^<frozen |\/zipimport/.test(path);

@@ -1,0 +1,48 @@
+import { useSignalEffect, type Signal } from '@preact/signals';
+import { useRef } from 'preact/hooks';
+
+const KEYS: readonly (readonly [string, string])[] = [
+  ['F5, F8 or Ctrl+\\', 'Continue (F5 only while something is stopped)'],
+  ['F6, F8 or Ctrl+\\', 'Pause'],
+  ['F10 or Ctrl+’', 'Step over'],
+  ['F11 or Ctrl+;', 'Step into'],
+  ['Shift+F11 or Ctrl+Shift+;', 'Step out'],
+  ['F9 in the source', 'Breakpoint on the line of the cursor'],
+  ['Ctrl+F in the source', 'Find'],
+  ['Ctrl+`', 'Console; Enter evaluates, Shift+Enter begins a line, Up and Down are its history'],
+  ['/', 'Filter processes'],
+  ['Arrows, j and k', 'Next and previous process, in the list'],
+  ['Esc', 'Back to all processes'],
+];
+
+export function Help({ open }: { open: Signal<boolean> }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useSignalEffect(() => {
+    if (open.value && dialog.current?.open === false) dialog.current.showModal();
+  });
+  return (
+    <dialog ref={dialog} aria-label="Keys and help" onClose={() => (open.value = false)}>
+      <h2>Keys</h2>
+      <table>
+        <tbody>
+          {KEYS.map(([keys, what]) => (
+            <tr key={what}>
+              <td>
+                <kbd>{keys}</kbd>
+              </td>
+              <td>{what}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <h2>What stops, and what does not</h2>
+      <p>
+        Looking at metrics, source and stacks stops nothing. A breakpoint, Pause and the console begin a debug session,
+        which everybody sees; Stop debugging ends yours, and the program runs on.
+      </p>
+      <form method="dialog">
+        <button>Close</button>
+      </form>
+    </dialog>
+  );
+}

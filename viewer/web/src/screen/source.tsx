@@ -1,0 +1,115 @@
+import { effect, useSignal, type ReadonlySignal } from '@preact/signals';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { Editor } from '../editor/editor';
+import { inFile } from '../breakpoints';
+import type { Session } from '../session';
+import type { Source, Presence } from '../wire';
+import { useScreen } from './context';
+import { FilePicker } from './files';
+
+interface Props {
+  presence: Presence;
+  session: Session;
+}
+
+/** The source of one file, as the process has it. Without a choice it is the main script. */
+export function SourcePane({ presence, session }: Props) {
+  const { page } = useScreen();
+  const path = page.places.now.value.file ?? presence.main;
+  const may = page.may('inspect');
+  return (
+    <section class="source" aria-label="Source">
+      <div class="files">
+        <FilePicker presence={presence} path={path} disabled={!may} />
+      </div>
+      {!may && page.store.me.value !== null && (
+        <p class="empty">Your token lacks the scope inspect, which reading source needs.</p>
+      )}
+      {may && path === null && <p class="empty">Choose a file to see its source.</p>}
+      {may && path !== null && (
+        <FileText key={`${presence.boot} ${path}`} presence={presence} session={session} path={path} />
+      )}
+    </section>
+  );
+}
+
+function FileText({ presence, session, path }: Props & { path: string }) {
+  const { page } = useScreen();
+  const live = page.store.live.value;
+  const attempt = useSignal(0);
+  const load = useMemo(
+    () => (live || attempt.value > 0 ? page.sources.text(presence.process, presence.boot, path) : null),
+    [page, presence.process, presence.boot, path, live, attempt.value],
+  );
+  const shown = useRef<Source | null>(null);
+  const now = load?.value;
+  if (now?.state === 'ready') shown.current = now.value;
+  if (shown.current !== null) return <Code source={shown.current} session={session} />;
+  if (now?.state === 'failed') {
+    return (
+      <div class="empty">
+        <p class="error">{now.message}</p>
+        <button onClick={() => (attempt.value += 1)}>Try again</button>
+      </div>
+    );
+  }
+  return <p class="empty dim">Reading {path}…</p>;
+}
+
+function Code({ source, session }: { source: Source; session: Session }) {
+  const { page } = useScreen();
+  const host = useRef<HTMLDivElement>(null);
+  const { path, text } = source;
+  const values = useLocals(session);
+  useEffect(() => {
+    if (host.current === null) return;
+    const editor = new Editor(host.current, text, path, (line) => {
+      if (page.may('control')) void session.toggleBreakpoint(path, line);
+      else session.why.value = 'Your token lacks the scope control, which breakpoints need.';
+    });
+    const stops = [
+      effect(() => editor.showBreakpoints(inFile(session.breakpoints.value, path))),
+      effect(() => {
+        const frame = session.frame.value;
+        const here = frame !== null && frame.source?.path === path;
+        const kind = frame?.id === session.frames.value[0]?.id ? 'here' : 'caller';
+        editor.showSpot(here ? { line: frame.line, kind, values: values.value } : null);
+      }),
+      effect(() => {
+        const { file, line } = page.places.now.value;
+        if (line !== null && file === path) editor.goTo(line);
+      }),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+      editor.destroy();
+    };
+  }, [page, session, path, text, values]);
+  return <div ref={host} class="code" />;
+}
+
+/** The local variables of the selected frame by name, once they are known. */
+function useLocals(session: Session): ReadonlySignal<ReadonlyMap<string, string>> {
+  const values = useSignal<ReadonlyMap<string, string>>(new Map());
+  useEffect(
+    () =>
+      effect(() => {
+        const { scopes, turn } = session.scopes.value;
+        const locals = scopes.find((scope) => scope.name === 'Locals');
+        if (locals === undefined) {
+          values.value = new Map();
+          return;
+        }
+        session.children(locals.variablesReference).then(
+          (variables) => {
+            if (session.scopes.peek().turn === turn) {
+              values.value = new Map(variables.map(({ name, value }) => [name, value]));
+            }
+          },
+          () => (values.value = new Map()), // the tree of variables tells why
+        );
+      }),
+    [session, values],
+  );
+  return values;
+}

@@ -1,0 +1,174 @@
+/** What the page knows of the fleet: `fold(fleet, message)` and nothing else changes it.
+ *
+ *  Pure, and sharing what did not change, so that a signal computed from one part of it is silent while the
+ *  others move. Samples and the timeline are bounded: the oldest go first. */
+
+import { computed, signal, type ReadonlySignal } from '@preact/signals';
+import { Malformed, type Reader } from './shape';
+import * as wire from './wire';
+import { describe } from './timeline';
+
+export interface Sample {
+  readonly time: number;
+  readonly cpu: number | null;
+  readonly rss: number | null;
+}
+
+export interface Entry {
+  readonly key: number;
+  readonly time: number;
+  readonly process: string;
+  readonly kind: 'process' | 'session' | 'stop' | 'run' | 'gap';
+  readonly text: string;
+}
+
+export interface Fleet {
+  readonly processes: ReadonlyMap<string, wire.Presence>;
+  readonly samples: ReadonlyMap<string, readonly Sample[]>;
+  readonly latest: ReadonlyMap<string, wire.Metrics>;
+  readonly timeline: readonly Entry[];
+  readonly bus: wire.BusState;
+  readonly me: wire.Welcome | null;
+  /** False until the broker has told what there is, and again while the line is lost. */
+  readonly live: boolean;
+  readonly entries: number;
+}
+
+export type Message =
+  | { readonly kind: 'offline' }
+  | { readonly kind: 'welcome'; readonly me: wire.Welcome }
+  | { readonly kind: 'listed'; readonly processes: readonly wire.Presence[] }
+  | { readonly kind: 'presence'; readonly item: wire.Presence }
+  | { readonly kind: 'event'; readonly item: wire.AnyEvent }
+  | { readonly kind: 'metrics'; readonly item: wire.Metrics }
+  | { readonly kind: 'gap'; readonly gap: wire.Gap; readonly time: number }
+  | { readonly kind: 'bus'; readonly bus: wire.BusState };
+
+export const SAMPLES = 300;
+export const ENTRIES = 500;
+
+export const nothing: Fleet = {
+  processes: new Map(),
+  samples: new Map(),
+  latest: new Map(),
+  timeline: [],
+  bus: 'up',
+  me: null,
+  live: false,
+  entries: 0,
+};
+
+export function fold(fleet: Fleet, message: Message): Fleet {
+  switch (message.kind) {
+    case 'offline':
+      return { ...fleet, live: false };
+    case 'welcome':
+      return { ...fleet, me: message.me, bus: message.me.bus };
+    case 'listed':
+      return {
+        ...fleet,
+        live: true,
+        processes: new Map(message.processes.map((presence) => [presence.process, presence])),
+      };
+    case 'presence':
+      return withPresence(fleet, message.item);
+    case 'event': {
+      const entry = describe(message.item);
+      return entry === null ? fleet : withEntry(fleet, entry);
+    }
+    case 'metrics':
+      return withMetrics(fleet, message.item);
+    case 'gap': {
+      const { process, first, last } = message.gap;
+      const text = `${last - first + 1} events did not reach this page`;
+      return withEntry(fleet, { time: message.time, process, kind: 'gap', text });
+    }
+    case 'bus':
+      return { ...fleet, bus: message.bus };
+  }
+}
+
+function withPresence(fleet: Fleet, presence: wire.Presence): Fleet {
+  const known = fleet.processes.get(presence.process);
+  const isOld = known !== undefined && known.boot !== presence.boot && presence.started < known.started;
+  if (isOld) return fleet; // the last will of a boot that has a successor
+  const processes = new Map(fleet.processes).set(presence.process, presence);
+  if (known === undefined || known.boot === presence.boot) return { ...fleet, processes };
+  const samples = new Map(fleet.samples);
+  samples.delete(presence.process);
+  return { ...fleet, processes, samples };
+}
+
+function withMetrics(fleet: Fleet, metrics: wire.Metrics): Fleet {
+  const before = fleet.samples.get(metrics.process) ?? [];
+  if (metrics.time <= (before.at(-1)?.time ?? 0)) return fleet; // newest wins
+  const sample = { time: metrics.time, cpu: metrics.cpu_percent, rss: metrics.memory_rss };
+  return {
+    ...fleet,
+    samples: new Map(fleet.samples).set(metrics.process, [...before.slice(1 - SAMPLES), sample]),
+    latest: new Map(fleet.latest).set(metrics.process, metrics),
+  };
+}
+
+function withEntry(fleet: Fleet, entry: Omit<Entry, 'key'>): Fleet {
+  const key = fleet.entries + 1;
+  return { ...fleet, entries: key, timeline: [...fleet.timeline.slice(1 - ENTRIES), { ...entry, key }] };
+}
+
+/** Reads one notification into messages. A malformed item is dropped, with a line in the browser's console. */
+export function read(method: string, params: unknown, now: number): Message[] {
+  switch (method) {
+    case 'presence':
+      return items(wire.presenceItems(params, method).presence, wire.presence, (item) => ({ kind: 'presence', item }));
+    case 'events':
+      return items(wire.eventItems(params, method).events, wire.anyEvent, (item) => ({ kind: 'event', item }));
+    case 'metrics':
+      return items(wire.metricItems(params, method).metrics, wire.metrics, (item) => ({ kind: 'metrics', item }));
+    case 'gap':
+      return [{ kind: 'gap', gap: wire.gap(params, method), time: now }];
+    case 'bus':
+      return [{ kind: 'bus', bus: wire.busStatus(params, method).bus }];
+    default:
+      return []; // of a newer broker
+  }
+}
+
+function items<T>(raw: readonly unknown[], reader: Reader<T>, wrap: (item: T) => Message): Message[] {
+  return raw.flatMap((value) => {
+    try {
+      return [wrap(reader(value, 'item'))];
+    } catch (problem) {
+      if (!(problem instanceof Malformed)) throw problem;
+      console.warn('an item was not understood:', problem.message);
+      return [];
+    }
+  });
+}
+
+/** The fleet as signals: one for each fact. */
+export class Store {
+  readonly #fleet = signal(nothing);
+  readonly processes = computed(() => this.#fleet.value.processes);
+  readonly timeline = computed(() => this.#fleet.value.timeline);
+  readonly bus = computed(() => this.#fleet.value.bus);
+  readonly me = computed(() => this.#fleet.value.me);
+  readonly live = computed(() => this.#fleet.value.live);
+
+  apply(messages: readonly Message[]): void {
+    this.#fleet.value = messages.reduce(fold, this.#fleet.value);
+  }
+
+  presence(process: string): ReadonlySignal<wire.Presence | undefined> {
+    return computed(() => this.#fleet.value.processes.get(process));
+  }
+
+  samples(process: string): ReadonlySignal<readonly Sample[]> {
+    return computed(() => this.#fleet.value.samples.get(process) ?? NONE);
+  }
+
+  latest(process: string): ReadonlySignal<wire.Metrics | undefined> {
+    return computed(() => this.#fleet.value.latest.get(process));
+  }
+}
+
+const NONE: readonly Sample[] = [];
