@@ -29,11 +29,9 @@ async def measure() -> Report:
     async with fresh_site() as site, AsyncExitStack() as stack:
         viewer = await stack.enter_async_context(site.viewer())
         env = site.environment
-        bare = await stack.enter_async_context(running(sys.executable, waits, env=env, stdin=True))
-        listening = await stack.enter_async_context(
-            running(sys.executable, waits, "listen", env=env, stdin=True)
-        )
-        tapped = await stack.enter_async_context(running(*run, env=env, stdin=True))
+        bare = await stack.enter_async_context(running(sys.executable, waits, env=env))
+        listening = await stack.enter_async_context(running(sys.executable, waits, "listen", env=env))
+        tapped = await stack.enter_async_context(running(*run, env=env))
         for process in (bare, listening, tapped):
             await process.says("ready")
         (presence,) = await appeared(viewer, "waits")

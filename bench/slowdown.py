@@ -38,11 +38,9 @@ async def _measure_on(site: Site, version: str, python: str) -> list[Figure]:
     run = (sys.executable, "-m", "sonde_agent", "run", "--service", service, "--python", python, "--", calls)
     async with AsyncExitStack() as stack:
         viewer = await stack.enter_async_context(site.viewer())
-        bare = await stack.enter_async_context(running(python, calls, env=site.environment, stdin=True))
-        listening = await stack.enter_async_context(
-            running(python, calls, "listen", env=site.environment, stdin=True)
-        )
-        tapped = await stack.enter_async_context(running(*run, env=site.environment, stdin=True))
+        bare = await stack.enter_async_context(running(python, calls, env=site.environment))
+        listening = await stack.enter_async_context(running(python, calls, "listen", env=site.environment))
+        tapped = await stack.enter_async_context(running(*run, env=site.environment))
         for process in (bare, listening, tapped):
             await process.says("ready")
         (presence,) = await appeared(viewer, service)

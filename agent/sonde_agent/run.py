@@ -39,6 +39,8 @@ FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
+_LOOK_AGAIN = 0.5
+"""Seconds after which the thread that waits for signals looks whether the program has ended."""
 _FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 _INJECT = Path(__file__).parent / "inject"
@@ -204,8 +206,8 @@ async def supervise(
 ) -> int:
     """Runs the program beside a sidecar until it ends. `mask` are the signals that it starts with blocked.
 
-    Runs beside it: the sidecar (its own tasks, ended by leaving `serve`), a thread that waits for signals
-    (a daemon, ended with this process) and one that waits for the program.
+    Runs beside it: the sidecar (its own tasks, ended by leaving `serve`), a thread that waits for signals and
+    one that waits for the program, both ended by its end.
     """
     child: Child | None = None
     try:
@@ -232,24 +234,23 @@ class Child:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._returncode: int | None = None
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._forward, args=(loop,), name="signals", daemon=True).start()
 
     @classmethod
     def start(cls, command: list[str], environment: Mapping[str, str], mask: set[signal.Signals]) -> "Child":
         """With our standard streams. Raises `OSError`."""
-        child = cls(
+        return cls(
             os.posix_spawnp(command[0], command, environment, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
         )
-        loop = asyncio.get_running_loop()
 
-        def forward() -> None:
-            while True:
-                info = signal.sigwaitinfo(FORWARDED)
-                if is_to_forward(info.si_signo, info.si_code, os.getsid(0) == os.getpid()):
-                    with contextlib.suppress(RuntimeError):  # the loop has ended, and so has the program
-                        loop.call_soon_threadsafe(child.send, info.si_signo)
-
-        threading.Thread(target=forward, name="signals", daemon=True).start()
-        return child
+    def _forward(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Until the program has ended."""
+        while self._returncode is None:
+            info = signal.sigtimedwait(FORWARDED, _LOOK_AGAIN)
+            if info and is_to_forward(info.si_signo, info.si_code, os.getsid(0) == os.getpid()):
+                with contextlib.suppress(RuntimeError):  # the program has just ended, and so has the loop
+                    loop.call_soon_threadsafe(self.send, info.si_signo)
 
     def send(self, number: int) -> None:
         if self._returncode is None:
@@ -257,7 +258,7 @@ class Child:
 
     async def ended(self) -> int:
         """Its code, or -n when signal n ended it. It is reaped here and nowhere else, so that until then its
-        number is nobody else's."""
+        number is nobody else's. For one caller at a time."""
         if self._returncode is None:
             await asyncio.to_thread(os.waitid, os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             _, status = os.waitpid(self.pid, 0)  # noqa: ASYNC222 - it has ended: this does not wait

@@ -40,6 +40,8 @@ class Dispatch:
 
     def __init__(self, broker: str, new_id: Callable[[], str]) -> None:
         self.sessions = Sessions()
+        self.bus_up = False
+        """While it is False nothing can be published."""
         self._broker = broker
         self._new_id = new_id
         self._pending: dict[str, Pending] = {}
@@ -78,7 +80,7 @@ class Dispatch:
         effects = self.ask(
             claims, msgspec.structs.replace(pending, session=session), order, boot=boot, now=now
         )
-        self.sessions.add(Session(session, pending.viewer, pending.process, boot))
+        self.sessions.add(Session(session, pending.viewer, claims.subject, pending.process, boot))
         return effects
 
     def answer(self, reply: bus.Reply) -> list[Effect]:
@@ -134,11 +136,11 @@ class Dispatch:
         self.sessions.clear()
         return self._fail(bus_lost(sent=True), lambda pending: True)
 
-    def viewer_left(self, viewer: ViewerId, *, bus_up: bool) -> list[Effect]:
+    def viewer_left(self, viewer: ViewerId) -> list[Effect]:
         for command in [each for each, pending in self._pending.items() if pending.viewer == viewer]:
             self._forget(command)
         sessions = self.sessions.take_viewer(viewer)
-        return [self._close(session) for session in sessions] if bus_up else []
+        return [self._close(session) for session in sessions] if self.bus_up else []
 
     def close_where(self, viewer: ViewerId, unwanted: Callable[[Session], bool]) -> list[Effect]:
         """Closes sessions that a viewer may no longer have."""
@@ -171,8 +173,8 @@ class Dispatch:
     def _close(self, session: Session) -> Publish:
         """Nobody waits for the answer."""
         order = Order(bus.CloseSession(session=session.id), _CLOSE_TIMEOUT)
-        broker = bus.ViewerIdentity(subject="", connection=session.viewer, scopes=())
-        return self._publish(self._new_id(), session.process, broker, order, None)
+        viewer = bus.ViewerIdentity(subject=session.subject, connection=session.viewer, scopes=())
+        return self._publish(self._new_id(), session.process, viewer, order, None)
 
     def _publish(
         self, command: str, process: Address, viewer: bus.ViewerIdentity, order: Order, boot: str | None

@@ -12,26 +12,14 @@ import logging
 from collections.abc import Callable
 from typing import assert_never
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from sonde_broker import access, answers
+from sonde_broker import answers
 from sonde_broker.calls import Call
-from sonde_broker.commands import (
-    OPEN_TIMEOUT,
-    Order,
-    Pending,
-    bus_lost,
-    process_gone,
-    read_dap,
-    read_order,
-    stale_boot,
-    too_many,
-    unknown_session,
-)
 from sonde_broker.deadlines import Deadlines
+from sonde_broker.desk import Desk, Viewer
 from sonde_broker.dispatch import Dispatch
-from sonde_broker.errors import BadToken
-from sonde_broker.fleet import GRACE, Fleet, Known
+from sonde_broker.fleet import GRACE, Fleet
 from sonde_broker.relay_io import (
     BusDown,
     BusUp,
@@ -53,23 +41,13 @@ from sonde_broker.relay_io import (
     ViewerJoined,
     ViewerLeft,
 )
-from sonde_broker.sessions import Session
 from sonde_broker.subscriptions import WINDOW, Group, GroupKey, Subscriptions
 from sonde_broker.tokens import Claims
-from sonde_wire import Address, Code, Reason, Refused, Scope, Selector, bus, rpc, topics
+from sonde_wire import Address, Code, Refused, rpc, topics
 
 logger = logging.getLogger(__name__)
 
-MOST_SUBSCRIPTIONS = 32
-"""Of one viewer."""
 EXPIRE_EVERY = 60.0
-_SNAPSHOT_BYTES = 64 * 1024
-
-
-class Viewer(Struct):
-    claims: Claims
-    wishes: dict[int, tuple[tuple[rpc.Topic, Selector], ...]]
-    last_subscription: int = 0
 
 
 class _TokenEnds(Struct, frozen=True):
@@ -102,15 +80,23 @@ class Relay:
         verify: Callable[[str, float], Claims],
         new_id: Callable[[], str],
     ) -> None:
-        self.fleet = Fleet()
-        self.bus_up = False
-        self._broker = broker
-        self._version = version
-        self._verify = verify
+        self._fleet = Fleet()
         self._viewers: dict[ViewerId, Viewer] = {}
         self._subscriptions = Subscriptions()
         self._dispatch = Dispatch(broker, new_id)
+        self._desk = Desk(
+            broker=broker,
+            version=version,
+            verify=verify,
+            fleet=self._fleet,
+            subscriptions=self._subscriptions,
+            dispatch=self._dispatch,
+        )
         self._deadlines: Deadlines[_Due] = Deadlines()
+
+    @property
+    def bus_up(self) -> bool:
+        return self._dispatch.bus_up
 
     def deadline(self) -> float | None:
         """When, on the steady clock, `TimePassed` is to be told."""
@@ -139,7 +125,7 @@ class Relay:
             case ViewerLeft(viewer):
                 return self._left(viewer, now)
             case PresenceCleared(process):
-                self.fleet.forget(process)
+                self._fleet.forget(process)
                 return self._dispatch.process_gone(process, "lost")
             case BusUp():
                 return self._bus_changed(True, now)
@@ -170,8 +156,8 @@ class Relay:
         return self._flush_or_wait(groups, now)
 
     def _presence(self, seen: PresenceSeen, now: Instant) -> list[Effect]:
-        before = self.fleet.get(seen.process)
-        if not self.fleet.update(seen.process, seen.presence, seen.encoded, now.wall):
+        before = self._fleet.get(seen.process)
+        if not self._fleet.update(seen.process, seen.presence, seen.encoded, now.wall):
             return []
         self._deadlines.begin(_ExpireFleet(), now.steady + EXPIRE_EVERY)
         presence = seen.presence
@@ -203,11 +189,11 @@ class Relay:
     def _bus_changed(self, up: bool, now: Instant) -> list[Effect]:
         if up == self.bus_up:
             return []
-        self.bus_up = up
+        self._dispatch.bus_up = up
         status = answers.notification("bus", rpc.BusStatus(bus="up" if up else "down"))
         effects: list[Effect] = [Send(viewer, status) for viewer in self._viewers]
         if up:
-            self.fleet.doubt()
+            self._fleet.doubt()
             self._deadlines.set(_GraceEnds(), now.steady + GRACE)
             return effects
         self._deadlines.clear(_GraceEnds())
@@ -222,7 +208,7 @@ class Relay:
                 case _TokenEnds(viewer):
                     effects += self._token_ended(viewer, now)
                 case _GraceEnds():
-                    for process, known in self.fleet.lose_unconfirmed(now.wall):
+                    for process, known in self._fleet.lose_unconfirmed(now.wall):
                         effects += self._dispatch.process_gone(process, "lost")
                         effects += self._tell_presence(process, known.encoded, now)
                     self._deadlines.begin(_ExpireFleet(), now.steady + EXPIRE_EVERY)
@@ -234,13 +220,13 @@ class Relay:
 
     def _expire_fleet(self, now: Instant) -> list[Effect]:
         """What nobody needs to know any more is also taken off the bus, which would retain it for ever."""
-        if self.fleet:
+        if self._fleet:
             self._deadlines.begin(_ExpireFleet(), now.steady + EXPIRE_EVERY)
         if not self.bus_up:
             return []
         return [
             Publish(topics.of_process(process, topics.Channel.PRESENCE), b"", retain=True)
-            for process in self.fleet.expire(now.wall)
+            for process in self._fleet.expire(now.wall)
         ]
 
     # Viewers coming and going
@@ -258,7 +244,7 @@ class Relay:
         if left is None:
             return []  # its token ended before
         self._deadlines.clear(_TokenEnds(viewer))
-        effects = self._dispatch.viewer_left(viewer, bus_up=self.bus_up)
+        effects = self._dispatch.viewer_left(viewer)
         effects += self._subscriptions.arrange(viewer, (), (), now.steady)
         logger.info("%s left (%s)", left.claims.subject, viewer)
         return effects
@@ -269,8 +255,9 @@ class Relay:
         caller = self._viewers.get(viewer)
         if caller is None:
             return []  # it called after its token ended, while it was being closed
+        claims = caller.claims
         try:
-            return self._perform(viewer, caller, call, now)
+            effects = self._desk.perform(viewer, caller, call, now)
         except Refused as refused:
             failure = refused.failure
             level = logging.WARNING if failure.code is Code.PERMISSION_DENIED else logging.INFO
@@ -286,176 +273,6 @@ class Relay:
                 failure.message,
             )
             return [Send(viewer, answers.failure(call.id, failure))]
-
-    def _perform(self, viewer: ViewerId, caller: Viewer, call: Call, now: Instant) -> list[Effect]:
-        claims = caller.claims
-        access.require_scope(claims, rpc.METHODS[call.method].scope, call.method)
-        match call.params:
-            case rpc.RenewToken(token=token):
-                return self._renew(viewer, caller, token, call, now)
-            case rpc.ListProcesses(selector=text):
-                return [Send(viewer, answers.result(call.id, self._list(claims, text)))]
-            case rpc.Subscribe():
-                return self._subscribe(viewer, caller, call.params, call, now)
-            case rpc.Unsubscribe(subscription=number):
-                return self._unsubscribe(viewer, caller, number, call, now)
-            case rpc.OfProcess() | rpc.SourceOfProcess():
-                return self._ask_process(viewer, claims, call.params, call, now)
-            case rpc.OfSession(session=name):
-                session = self._session(viewer, name)
-                return self._close_session(claims, session, call, now)
-            case rpc.DapCall():
-                return self._dap(viewer, claims, call.params, call, now)
-            case rpc.Nothing():
-                return [Send(viewer, answers.result(call.id, self._welcome(claims)))]
-            case _:
-                raise AssertionError(f"no way to perform {call.method}")
-
-    def _welcome(self, claims: Claims) -> rpc.Welcome:
-        return rpc.Welcome(
-            broker=self._broker,
-            version=self._version,
-            subject=claims.subject,
-            scopes=tuple(sorted(claims.scopes)),
-            selectors=tuple(str(selector) for selector in claims.selectors),
-            expires=claims.expires,
-            bus="up" if self.bus_up else "down",
-        )
-
-    def _renew(self, viewer: ViewerId, caller: Viewer, token: str, call: Call, now: Instant) -> list[Effect]:
-        """The new token's rights take the place of the old one's, the smaller ones too."""
-        try:
-            claims = self._verify(token, now.wall)
-        except BadToken as error:
-            logger.warning("%s (%s) renewed with a bad token: %s", caller.claims.subject, viewer, error)
-            raise error.refused() from None
-        if claims.subject != caller.claims.subject:
-            raise Refused(
-                Code.PERMISSION_DENIED,
-                Reason.BAD_TOKEN,
-                "that token is somebody else's; connect anew to become somebody else",
-            )
-        caller.claims = claims
-        self._watch_token(viewer, claims, now)
-        if Scope.OBSERVE not in claims.scopes:
-            caller.wishes.clear()
-        effects: list[Effect] = [*self._arrange(viewer, caller, now)]
-        if self.bus_up:
-            effects += self._dispatch.close_where(
-                viewer,
-                lambda session: (
-                    Scope.CONTROL not in claims.scopes or not access.sees(claims, session.process)
-                ),
-            )
-        return [*effects, Send(viewer, answers.result(call.id, self._welcome(claims)))]
-
-    def _list(self, claims: Claims, selector: str) -> Raw:
-        """Presence messages are copied as they came (the shape of `rpc.ProcessList`)."""
-        seen = [
-            known.encoded
-            for address, known in self.fleet.matching(Selector.parse(selector))
-            if access.sees(claims, address)
-        ]
-        return Raw(b'{"processes":[%b]}' % b",".join(seen))
-
-    def _arrange(self, viewer: ViewerId, caller: Viewer, now: Instant) -> list[Effect]:
-        wishes = [wish for wishes in caller.wishes.values() for wish in wishes]
-        return [*self._subscriptions.arrange(viewer, wishes, caller.claims.selectors, now.steady)]
-
-    def _subscribe(
-        self, viewer: ViewerId, caller: Viewer, params: rpc.Subscribe, call: Call, now: Instant
-    ) -> list[Effect]:
-        if len(caller.wishes) >= MOST_SUBSCRIPTIONS:
-            raise too_many("subscriptions", MOST_SUBSCRIPTIONS)
-        selector = Selector.parse(params.selector)
-        caller.last_subscription += 1
-        caller.wishes[caller.last_subscription] = tuple((topic, selector) for topic in params.topics)
-        subscribed = rpc.Subscribed(subscription=caller.last_subscription)
-        effects = self._arrange(viewer, caller, now)
-        effects.append(Send(viewer, answers.result(call.id, subscribed)))
-        if "presence" in params.topics:
-            effects += self._snapshot(viewer, caller.claims, selector)
+        if caller.claims is not claims:
+            self._watch_token(viewer, caller.claims, now)
         return effects
-
-    def _snapshot(self, viewer: ViewerId, claims: Claims, selector: Selector) -> list[Effect]:
-        """The presence of all that match, in frames of moderate size."""
-        effects: list[Effect] = []
-        part: list[bytes] = []
-        size = 0
-        for address, known in self.fleet.matching(selector):
-            if not access.sees(claims, address):
-                continue
-            part.append(known.encoded)
-            size += len(known.encoded)
-            if size >= _SNAPSHOT_BYTES:
-                effects.append(Send(viewer, answers.spliced("presence", part)))
-                part, size = [], 0
-        if part:
-            effects.append(Send(viewer, answers.spliced("presence", part)))
-        return effects
-
-    def _unsubscribe(
-        self, viewer: ViewerId, caller: Viewer, number: int, call: Call, now: Instant
-    ) -> list[Effect]:
-        if caller.wishes.pop(number, None) is None:
-            raise Refused(
-                Code.NOT_FOUND, Reason.UNKNOWN_SUBSCRIPTION, f"this connection has no subscription {number}"
-            )
-        return [*self._arrange(viewer, caller, now), Send(viewer, answers.result(call.id, bus.Done()))]
-
-    # What needs the process
-
-    def _online(self, claims: Claims, process: Address) -> Known:
-        """Raises `Refused` unless the viewer sees the process, it is online, and we can reach it."""
-        known = self.fleet.get(process)
-        access.require_process(claims, process, known=known is not None)
-        assert known is not None  # noqa: S101 - require_process has just refused None
-        if not known.online:
-            raise process_gone(process, known.presence.state)
-        if not self.bus_up:
-            raise bus_lost()
-        return known
-
-    def _ask_process(
-        self,
-        viewer: ViewerId,
-        claims: Claims,
-        params: rpc.OfProcess | rpc.SourceOfProcess,
-        call: Call,
-        now: Instant,
-    ) -> list[Effect]:
-        process = Address.parse(params.process)
-        known = self._online(claims, process)
-        pending = Pending(viewer, call.id, call.method, process)
-        if call.method == "session.open":
-            boot = known.presence.boot
-            return self._dispatch.open_session(claims, pending, OPEN_TIMEOUT, boot=boot, now=now.steady)
-        return self._dispatch.ask(claims, pending, read_order(params, call.method), boot=None, now=now.steady)
-
-    def _session(self, viewer: ViewerId, name: str) -> Session:
-        session = self._dispatch.sessions.get(name, viewer)
-        if session is None:
-            raise bus_lost() if not self.bus_up else unknown_session(name)
-        return session
-
-    def _close_session(self, claims: Claims, session: Session, call: Call, now: Instant) -> list[Effect]:
-        """Also where the process is gone: then there is nothing left to close, and that is no failure."""
-        known = self.fleet.get(session.process)
-        if known is None or not known.online or known.presence.boot != session.boot:
-            self._dispatch.sessions.drop(session.id, session.process)
-            return [Send(session.viewer, answers.result(call.id, bus.Done()))]
-        pending = Pending(session.viewer, call.id, call.method, session.process, session.id)
-        order = Order(bus.CloseSession(session=session.id))
-        return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady)
-
-    def _dap(
-        self, viewer: ViewerId, claims: Claims, params: rpc.DapCall, call: Call, now: Instant
-    ) -> list[Effect]:
-        order, command, scope = read_dap(params)
-        access.require_scope(claims, scope, f"the DAP request {command!r}")
-        session = self._session(viewer, params.session)
-        known = self._online(claims, session.process)
-        if known.presence.boot != session.boot:
-            raise stale_boot(session.process)
-        pending = Pending(viewer, call.id, f"dap {command}", session.process, session.id)
-        return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady)

@@ -100,6 +100,7 @@ async def running(settings: Settings) -> AsyncIterator[Broker]:
                 pages=pages.Pages(assets),
                 tell=tell,
                 bus_up=lambda: relay.bus_up,
+                most_viewers=settings.most_viewers,
             )
             exchange = Exchange(relay, to_viewers=viewers.perform, to_bus=agents.publish)
             url = f"http://{HostPort(_reachable(settings.listen.host), port)}"

@@ -13,8 +13,11 @@ from sonde_wire import Address
 
 
 class Session(Struct, frozen=True):
+    """`subject` is the viewer's, from its token: the process closes a session only for who opened it."""
+
     id: str
     viewer: ViewerId
+    subject: str
     process: Address
     boot: str
     opened: bool = False

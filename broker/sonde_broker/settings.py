@@ -79,6 +79,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     page: Path | None = None
+    most_viewers: int = 1000
     site_secret: Path | None = None
     """Set in development mode: the broker makes the token of the user that started it, and the site file."""
     announce: int | None = None
@@ -188,6 +189,6 @@ def check_origins(origins: list[str]) -> tuple[str, ...]:
 
 def check_hosts(hosts: list[str]) -> tuple[str, ...]:
     for host in hosts:
-        if host_name(f"[{host}]" if host.count(":") > 1 else host) != host.lower():
+        if not host or host_name(f"[{host}]" if host.count(":") > 1 else host) != host.lower():
             raise InvalidSettings(f"--allow-host {host}: give a host name without scheme and port")
     return tuple(host.lower() for host in hosts)

@@ -71,7 +71,7 @@ class Viewers:
         pages: Pages,
         tell: Callable[[Happening], None],
         bus_up: Callable[[], bool],
-        most_viewers: int = 1000,
+        most_viewers: int,
     ) -> None:
         self._door = door
         self._pages = pages

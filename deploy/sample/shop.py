@@ -5,6 +5,7 @@ GET /total?tea=2&mug=1 the price of a basket in cents, as JSON
 """
 
 import json
+import os
 import signal
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ from types import FrameType
 from urllib.parse import parse_qsl, urlsplit
 
 PRICES = {"tea": 450, "coffee": 790, "mug": 1200}
-PORT = 8000
+PORT = int(os.environ.get("PORT", "8000"))
 
 
 def total(basket: dict[str, int]) -> int:
@@ -52,6 +53,8 @@ def leave(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     signal.signal(signal.SIGTERM, leave)  # the first process of a container gets no default handler
     with ThreadingHTTPServer(("", PORT), Shop) as server:
+        sys.stdout.write(f"listening on port {server.server_port}\n")
+        sys.stdout.flush()
         server.serve_forever()
 
 

@@ -76,7 +76,7 @@ def test_what_is_no_message_is_malformed(line: bytes) -> None:
 def test_lines_do_not_depend_on_how_the_bytes_are_cut(lines: list[bytes], cuts: list[int]) -> None:
     data = b"".join(line + b"\n" for line in lines) + b"unfinished"
     buffer = link.LineBuffer()
-    got = []
+    got: list[bytes] = []
     for cut in [*cuts, len(data)]:
         got += buffer.feed(data[:cut])
         data = data[cut:]

@@ -13,7 +13,13 @@ CART = "shop/cart/pod-1"
 
 
 def presence(process: str = CHECKOUT, state: Any = "online", boot: str = BOOT, **more: Any) -> bus.Presence:
-    fields = {"time": 1000.0, "started": 999.0, "pid": 7, "host": "node", "python": "3.12.1"} | more
+    fields: dict[str, Any] = {
+        "time": 1000.0,
+        "started": 999.0,
+        "pid": 7,
+        "host": "node",
+        "python": "3.12.1",
+    } | more
     return bus.Presence(process=process, boot=boot, state=state, **fields)
 
 

@@ -124,7 +124,7 @@ def test_each_method_needs_exactly_its_scope(stage: Stage, method: str, scope: S
     assert ("missing_scope" in reasons) == denied
     if denied:
         assert commands(effects) == []
-        assert needed in message(effects)
+        assert str(needed) in message(effects)
 
 
 def test_every_method_is_in_the_table_above() -> None:

@@ -223,7 +223,7 @@ def write_private(path: Path, private: Any) -> Path:
     return path
 
 
-PRIVATE = {
+PRIVATE: dict[str, Any] = {
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "RS256": rsa.generate_private_key(65537, 2048),

@@ -92,7 +92,7 @@ def test_the_sample_needs_nothing_but_the_standard_library() -> None:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert imported <= {"http", "json", "signal", "sys", "types", "urllib"}
+    assert imported <= {"http", "json", "os", "signal", "sys", "types", "urllib"}
 
 
 def test_secrets_do_not_reach_an_image_or_the_repository() -> None:

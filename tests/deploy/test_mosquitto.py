@@ -1,10 +1,7 @@
 """The bus's files under a real Mosquitto, with the secrets that the script makes."""
 
 import asyncio
-import os
-import shutil
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +11,9 @@ from sonde_wire.addresses import Address
 from sonde_wire.mqtt import BusLost, BusUrl, connect
 from sonde_wire.topics import Channel
 from tests.deploy import make_secrets_file
-from tests.deploy.manifests import DEPLOY
+from tests.deploy.bus import FILES, PATIENCE, Bus
 
-FILES = DEPLOY / "mosquitto"
-PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 ADDRESS = Address("prod", "shop", "web-1")
-PATIENCE = 10.0
 
 
 def rights() -> dict[str, dict[str, set[str]]]:
@@ -59,56 +53,6 @@ def test_secrets_are_long_in_a_private_directory_and_never_overwritten(tmp_path:
     assert all(len(each) >= 43 for each in before.values())
     assert script.main([str(made)]) == 1
     assert {each.name: each.read_text() for each in made.iterdir()} == before
-
-
-class Bus:
-    """Mosquitto with the configuration of deploy/, on a port and with paths of this test."""
-
-    def __init__(self, port: int, secrets: Path) -> None:
-        self._port = port
-        self._secrets = secrets
-
-    def url(self, user: str) -> BusUrl:
-        password = (self._secrets / f"{user}-bus-password").read_text()
-        return BusUrl("127.0.0.1", self._port, user=user, password=password)
-
-
-@pytest.fixture
-async def bus(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[Bus]:
-    if PROGRAM is None:
-        pytest.skip("mosquitto is not installed")
-    secrets = tmp_path / "secrets"
-    make_secrets_file.module().make(secrets)
-    text = (FILES / "mosquitto.conf").read_text()
-    for there, here in (
-        ("listener 1883", f"listener {unused_tcp_port} 127.0.0.1"),
-        ("/run/secrets", str(secrets)),
-        ("/etc/sonde", str(FILES)),
-    ):
-        assert there in text
-        text = text.replace(there, here)
-    text += "log_type information\n"  # says when it is running
-    if os.geteuid() == 0:
-        text += "user root\n"  # otherwise it changes to a user that cannot enter the private directory
-    configuration = tmp_path / "mosquitto.conf"
-    configuration.write_text(text)
-    process = await asyncio.create_subprocess_exec(
-        PROGRAM, "-c", str(configuration), stderr=asyncio.subprocess.PIPE
-    )
-    assert process.stderr is not None
-    try:
-        async with asyncio.timeout(PATIENCE):
-            seen = b""
-            while b" running" not in seen:
-                line = await process.stderr.readline()
-                assert line, f"mosquitto ended: {seen.decode()}"
-                seen += line
-        drain = asyncio.create_task(process.stderr.read(), name="mosquitto's log")
-        yield Bus(unused_tcp_port, secrets)
-    finally:
-        process.terminate()
-        await process.wait()
-    await drain
 
 
 async def test_each_account_gets_in_with_its_password_and_nobody_else_does(bus: Bus) -> None:

@@ -26,7 +26,9 @@ LOOP = """
 """
 
 
-async def test_debug_stops_reads_evaluates_and_lets_run_on(here: Site, viewer: Viewer, tmp_path: Path) -> None:
+async def test_debug_stops_reads_evaluates_and_lets_run_on(
+    here: Site, viewer: Viewer, tmp_path: Path
+) -> None:
     program = Program.write(tmp_path, LOOP)
     where = f"app.py:{program.line('stop here')}"
     async with here.run(program, service="loop") as started:

@@ -152,9 +152,11 @@ async def test_the_end_of_a_killed_process_is_reported(
 
 
 async def test_the_exit_code_is_reported(here: Site, viewer: Viewer, tmp_path: Path) -> None:
-    program = Program.write(tmp_path, "import sys; sys.stdin.read(); sys.exit(3)")
+    program = Program.write(tmp_path, "import sys; sys.stdin.readline(); sys.exit(3)")
     async with here.run(program, service="short") as started:
-        ended = await _end(viewer, "short")
+        (presence,) = await appeared(viewer, "short")
+        await started.hears("go on")
+        ended = await _end(viewer, presence.process)
         assert ended.exit is not None
         assert (ended.exit.reason, ended.exit.code) == ("exited", 3)
         assert await started.ended() == 3

@@ -55,17 +55,23 @@ class Running:
                 return line.decode().rstrip("\n")
         raise AssertionError(f"the program ended without saying {text!r}")
 
+    async def hears(self, text: str) -> None:
+        """One line on the program's standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode() + b"\n")
+        await self.process.stdin.drain()
+
     async def ended(self) -> int:
         return await self.process.wait()
 
 
 @asynccontextmanager
-async def running(*command: str, env: dict[str, str], stdin: bool = False) -> AsyncIterator[Running]:
+async def running(*command: str, env: dict[str, str]) -> AsyncIterator[Running]:
     """A program in a process group of its own, which is ended with the block, children and all."""
     process = await asyncio.create_subprocess_exec(
         *command,
         env=env,
-        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
     )

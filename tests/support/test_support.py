@@ -28,7 +28,7 @@ def test_interpreters_are_those_that_the_runner_names(monkeypatch: pytest.Monkey
 
 async def test_a_program_is_waited_for_by_what_it_says_and_ended_with_the_block(tmp_path: Path) -> None:
     program = Program.write(tmp_path, "import sys\nprint('one', flush=True)\nsys.stdin.read()\n")
-    async with running(sys.executable, str(program.path), env=dict(os.environ), stdin=True) as started:
+    async with running(sys.executable, str(program.path), env=dict(os.environ)) as started:
         assert await started.says("one") == "one"
         assert started.process.returncode is None
     assert started.process.returncode is not None

@@ -60,7 +60,7 @@ def test_without_anything_the_site_of_this_user_is_meant() -> None:
 def test_options_go_before_the_environment_and_that_before_the_site() -> None:
     environment = {"SONDE_URL": "https://sonde.example.com", "SONDE_TOKEN": "environment's"}
     found = target.find(None, None, environment=environment, site=SITE)
-    assert (found.websocket, found.token) == ("wss://sonde.example.com:443/ws", "environment's")
+    assert (found.websocket, found.token) == ("wss://sonde.example.com/ws", "environment's")
     found = target.find("ws://other:81/sub/ws", "mine", environment=environment, site=SITE)
     assert (found.websocket, found.token) == ("ws://other:81/sub/ws", "mine")
     assert not found.local

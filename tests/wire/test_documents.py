@@ -1,5 +1,7 @@
-"""The tables in docs/wire.md say what the code says. A failure shows the table that belongs there."""
+"""The tables in docs/wire.md say what the code says (a failure shows the table that belongs there), and the pages
+name files that exist."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from sonde_wire import asyncapi, rpc, topics
 from sonde_wire.dap import RULES
 from sonde_wire.errors import Code, Failure, Reason
 
-PAGE = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "wire.md").read_text()
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -140,3 +143,25 @@ def test_the_page_explains_each_close_code_and_no_other() -> None:
     codes = {str(value): f"`{name}`" for name, value in vars(rpc).items() if name.startswith("CLOSE_")}
     lines = [line.split(" | ") for line in PAGE.splitlines() if "`CLOSE_" in line]
     assert {line[0].removeprefix("| "): line[1] for line in lines} == codes
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_a_page_names_only_files_that_exist(page: Path) -> None:
+    files = {
+        each.as_posix()
+        for folder in (
+            "wire",
+            "agent",
+            "broker",
+            "viewer/sonde_viewer",
+            "viewer/web/src",
+            "deploy",
+            "tests",
+            "docs",
+        )
+        for each in (ROOT / folder).rglob("*.*")
+    }
+    for name in re.findall(r"`([\w./-]+\.(?:py|ts|tsx|md|json|yaml))`", page.read_text()):
+        assert any(each.endswith(f"/{name}") for each in files), name
+    for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / link).exists(), link

@@ -5,6 +5,7 @@ run` starts in images where only the tap's own dependencies are installed.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 failed or refused (why is on stderr), 2 a usage error."""
+    """Exit codes: 0 done, 1 failed or refused (why is on stderr), 2 a usage error, 130 Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     verb = VERBS.get(words[0]) if words else None
     if verb is None:
@@ -90,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader, such as `head`, has enough; Python would complain at its own flush
+        # The reader, such as `head`, has enough. Python flushes once more at exit and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
 

@@ -144,8 +144,7 @@ def _events(items: tuple[Raw, ...]) -> EventsArrived:
 
 def _event(item: Raw) -> bus.AnyEvent | None:
     try:
-        # mypy cannot take a union for a type[T] (python/mypy#9773)
-        event: bus.AnyEvent = codec.decode(item, bus.AnyEvent)  # type: ignore[arg-type]
+        event: bus.AnyEvent = codec.decode(item, bus.AnyEvent)  # type: ignore[arg-type]  # a union is no type[T]
         return event
     except MalformedMessage:
         return None

@@ -65,16 +65,18 @@ def of_site(site: Site) -> Target:
 
 def _place(url: str) -> tuple[bool, str, int]:
     secure, host, port, _ = _split(url)
-    return secure, host, port
+    return secure, host, port or (443 if secure else 80)
 
 
 def _parse(url: str, token: str) -> Target:
     secure, host, port, path = _split(url)
-    bracketed = f"[{host}]" if ":" in host else host
-    return Target(secure=secure, host=host, base=f"{bracketed}:{port}{path}", token=token)
+    place = f"[{host}]" if ":" in host else host
+    if port is not None:
+        place += f":{port}"
+    return Target(secure=secure, host=host, base=place + path, token=token)
 
 
-def _split(url: str) -> tuple[bool, str, int, str]:
+def _split(url: str) -> tuple[bool, str, int | None, str]:
     parts = urlsplit(url)
     scheme = _SCHEMES.get(parts.scheme)
     try:
@@ -85,4 +87,4 @@ def _split(url: str) -> tuple[bool, str, int, str]:
         raise InvalidTarget(f"{url!r} is not a broker's address such as http://127.0.0.1:8080")
     secure = scheme == "wss"
     path = parts.path.rstrip("/").removesuffix("/ws")
-    return secure, parts.hostname, port or (443 if secure else 80), path
+    return secure, parts.hostname, port, path

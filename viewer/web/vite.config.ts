@@ -14,6 +14,7 @@ export default defineConfig({
     cssTarget: ['chrome123', 'firefox120', 'safari17.5'], // the first with light-dark()
     assetsInlineLimit: 0, // no data: URLs, which the content security policy forbids
     modulePreload: { polyfill: false },
+    license: { fileName: 'licenses.txt' }, // of what is bundled
     rolldownOptions: {
       output: {
         codeSplitting: {

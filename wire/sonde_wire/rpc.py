@@ -99,7 +99,8 @@ class Method(Struct, frozen=True):
     params: type[Params]
     result: Any
     scope: Scope | None
-    """None: any valid token; `dap` decides by the request inside (see `sonde_wire.dap`)."""
+    """None: any valid token. `dap` decides by the request inside (see `sonde_wire.dap`); to end a session only
+    gives something back, so a token that has lost its scopes must still be able to."""
     summary: str
 
 
@@ -119,7 +120,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "process.source": Method(SourceOfProcess, bus.Source, Scope.INSPECT, "The text of one of them"),
     "session.open": Method(OfProcess, bus.SessionState, Scope.CONTROL, "Begin to debug a process"),
-    "session.close": Method(OfSession, bus.Done, Scope.CONTROL, "End a debug session"),
+    "session.close": Method(OfSession, bus.Done, None, "End a debug session of mine"),
     "dap": Method(DapCall, Raw, None, "A DAP request of a session, answered by its DAP response"),
 }
 

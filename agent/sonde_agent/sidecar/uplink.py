@@ -181,7 +181,7 @@ class Uplink:
         while batch := self._journal.take():
             try:
                 await line.publish(topics.of_process(self._address, Channel.EVENTS), codec.encode(batch))
-            except (mqtt.BusLost, asyncio.CancelledError):
+            except mqtt.BusLost:
                 self._journal.again_from(batch.first)
                 raise
         sample, self._metrics = self._metrics, None

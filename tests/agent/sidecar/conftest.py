@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,18 +23,24 @@ T = TypeVar("T")
 ALL_SCOPES = ("observe", "inspect", "control", "execute")
 
 
-@pytest.fixture
-async def mosquitto(tmp_path: Path) -> AsyncIterator[str]:
-    """Its URL."""
+@dataclass
+class MqttServer:
+    url: str
+    running: Running
+
+
+@asynccontextmanager
+async def mqtt_server(directory: Path, port: int = 0) -> AsyncIterator[MqttServer]:
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
         pytest.skip("mosquitto is not installed")
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
-    configuration = tmp_path / "mosquitto.conf"
+    configuration = directory / "mosquitto.conf"
     configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
-    async with running(program, "-c", str(configuration), env=dict(os.environ)):
+    async with running(program, "-c", str(configuration), env=dict(os.environ)) as started:
         url = f"mqtt://127.0.0.1:{port}"
         async with asyncio.timeout(10):
             while True:
@@ -42,7 +49,19 @@ async def mosquitto(tmp_path: Path) -> AsyncIterator[str]:
                         break
                 except mqtt.BusLost:
                     await asyncio.sleep(0.01)  # until it listens; it tells nobody
-        yield url
+        yield MqttServer(url, started)
+
+
+@pytest.fixture
+async def mqtt_line(tmp_path: Path) -> AsyncIterator[MqttServer]:
+    async with mqtt_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def mosquitto(mqtt_line: MqttServer) -> str:
+    """Its URL."""
+    return mqtt_line.url
 
 
 class Broker:

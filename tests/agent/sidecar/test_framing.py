@@ -11,7 +11,7 @@ def test_bodies_come_out_as_they_went_in_however_the_bytes_are_cut(
     bodies: list[bytes], cuts: list[int]
 ) -> None:
     stream = b"".join(frame(body) for body in bodies)
-    buffer, found = FrameBuffer(), []
+    buffer, found = FrameBuffer(), list[bytes]()
     for cut in cuts:
         found += buffer.feed(stream[:cut])
         stream = stream[cut:]

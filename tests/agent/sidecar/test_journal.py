@@ -23,7 +23,10 @@ def test_events_are_numbered_from_one_and_taken_once() -> None:
     batch = kept.take()
     assert batch is not None
     assert (batch.first, batch.last, batch.process, batch.boot) == (1, 2, "default/shop/a", BOOT)
-    events = [codec.decode(each, bus.AnyEvent) for each in batch.events]  # type: ignore[arg-type] # a union
+    events: list[bus.Event] = [
+        codec.decode(each, bus.AnyEvent)  # type: ignore[arg-type] # a union
+        for each in batch.events
+    ]
     assert [event.seq for event in events] == [1, 2]
     assert (events[1].session, events[1].cause) == ("s1", "c1")
     assert kept.take() is None

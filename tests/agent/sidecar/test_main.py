@@ -33,9 +33,7 @@ async def test_it_ends_after_the_process_it_follows_and_says_how_that_ended(
     program = Program.write(tmp_path, PROGRAM)
     sidecar_place = {"SONDE_SIDECAR": f"unix:{tmp_path}/s", "SONDE_SIDECAR_TOKEN_FILE": f"{tmp_path}/t"}
     listen = ("--listen", sidecar_place["SONDE_SIDECAR"], "--token-file", f"{tmp_path}/t", "--bus", mosquitto)
-    async with running(
-        sys.executable, str(program.path), env=environment() | sidecar_place, stdin=True
-    ) as debuggee:
+    async with running(sys.executable, str(program.path), env=environment() | sidecar_place) as debuggee:
         followed = ("--follow-pid", str(debuggee.process.pid))
         async with running(*COMMAND, *listen, *followed, env=environment()) as sidecar:
             assert await announced(sidecar) == {
@@ -55,15 +53,13 @@ async def test_it_ends_after_the_process_it_follows_and_says_how_that_ended(
 
 
 async def test_without_a_bus_it_does_not_outlive_the_process_by_much(tmp_path: Path) -> None:
-    async with running(sys.executable, "-c", "input()", env=environment(), stdin=True) as debuggee:
+    async with running(sys.executable, "-c", "input()", env=environment()) as debuggee:
         followed = ("--follow-pid", str(debuggee.process.pid), "--bus", "mqtt://127.0.0.1:1")
         async with running(*COMMAND, *followed, env=environment()) as sidecar:
             place = await announced(sidecar)
             program = Program.write(tmp_path, PROGRAM)
             variables = {"SONDE_SIDECAR": place["sidecar"], "SONDE_SIDECAR_TOKEN_FILE": place["token_file"]}
-            async with running(
-                sys.executable, str(program.path), env=environment() | variables, stdin=True
-            ) as tap:
+            async with running(sys.executable, str(program.path), env=environment() | variables) as tap:
                 await tap.says("started")
                 await debuggee.process.communicate(b"\n")
                 async with asyncio.timeout(15):
@@ -78,7 +74,7 @@ async def test_asked_to_end_it_leaves_its_processes_marked_lost(
         place = await announced(sidecar)
         variables = {"SONDE_SIDECAR": place["sidecar"], "SONDE_SIDECAR_TOKEN_FILE": place["token_file"]}
         program = Program.write(tmp_path, PROGRAM)
-        async with running(sys.executable, str(program.path), env=environment() | variables, stdin=True):
+        async with running(sys.executable, str(program.path), env=environment() | variables):
             process = await broker.presence(lambda each: each.state == "online")
             await broker.open(process, "s1")
             sidecar.process.terminate()
@@ -96,7 +92,7 @@ async def test_a_killed_sidecar_is_told_by_its_last_will(
         place = await announced(sidecar)
         variables = {"SONDE_SIDECAR": place["sidecar"], "SONDE_SIDECAR_TOKEN_FILE": place["token_file"]}
         program = Program.write(tmp_path, PROGRAM)
-        async with running(sys.executable, str(program.path), env=environment() | variables, stdin=True):
+        async with running(sys.executable, str(program.path), env=environment() | variables):
             process = await broker.presence(lambda each: each.state == "online")
             sidecar.process.kill()
             lost = await broker.presence(lambda each: each.state == "lost")

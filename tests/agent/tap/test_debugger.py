@@ -117,7 +117,9 @@ def test_off_is_off(sidecar: FakeSidecar, tmp_path: Path) -> None:
         assert ask(program, "sys.breakpointhook") == hook
         assert ask(program, "sys.settrace") == settrace
         assert goes_on(program)
-        assert (program.tasks(), program.descriptors()) == (tasks, descriptors)
+        eventually(
+            lambda: (program.tasks(), program.descriptors()) == (tasks, descriptors), "all of it to be gone"
+        )
         assert program.listening_sockets() == 0
 
 
@@ -133,7 +135,9 @@ def test_ten_sessions_in_a_row_leave_nothing_behind(sidecar: FakeSidecar, tmp_pa
             debugging.close()
         assert ask(program, "tracing()") == "None"
         assert goes_on(program)
-        assert (program.tasks(), program.descriptors()) == (tasks, descriptors)
+        eventually(
+            lambda: (program.tasks(), program.descriptors()) == (tasks, descriptors), "all of it to be gone"
+        )
 
 
 @pytest.mark.skipif(not MONITORING, reason="3.11 traces functions, not code")
@@ -211,10 +215,12 @@ def test_a_coroutine_that_was_waiting_is_stopped_too(sidecar: FakeSidecar, tmp_p
         """
     with running(tmp_path, source, sidecar.environment) as program:
         line, _ = sidecar.welcome()
-        names = lambda: {f["function"] for t in line.value("stacks")["threads"] for f in t["frames"]}  # noqa: E731 - said once
-        eventually(
-            lambda: any("readline" in name or "_worker" in name for name in names()), "the program to wait"
-        )
+
+        def is_waiting() -> bool:
+            frames = [frame for thread in line.value("stacks")["threads"] for frame in thread["frames"]]
+            return any(frame["function"] == "_worker" for frame in frames)
+
+        eventually(is_waiting, "the program to wait in its thread for input")
         debugging = Debugging(line).open()
         debugging.stop_at(program.path, program.line_of("stop here"))
         program.tell()

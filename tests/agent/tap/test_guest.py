@@ -127,8 +127,7 @@ def test_a_stopped_tap_leaves_nothing_and_can_start_again(sidecar: FakeSidecar, 
         program.tell("sonde_agent.stop(), sonde_agent.is_running()")
         assert program.hear() == "(None, False)"
         assert line.receive() is None
-        assert program.tasks() == 1
-        assert program.descriptors() == 3
+        eventually(lambda: (program.tasks(), program.descriptors()) == (1, 3), "thread and files to be gone")
         program.tell("sonde_agent.start('again')")
         _, hello = sidecar.welcome()
         assert hello.service == "again"

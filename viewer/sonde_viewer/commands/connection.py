@@ -42,10 +42,13 @@ def told(work: Callable[[], Coroutine[None, None, int]]) -> int:
     except (ViewerError, InvalidAddress, MalformedMessage) as error:
         return complain(str(error), _code(error))
     except ExceptionGroup as group:
-        known, bugs = group.split((ViewerError, InvalidAddress, MalformedMessage))
+        known, bugs = group.split((ViewerError, InvalidAddress, MalformedMessage, BrokenPipeError))
         if known is None or bugs is not None:
             raise
-        return complain(str(known.exceptions[0]), FAILED)
+        first = known.exceptions[0]
+        if isinstance(first, BrokenPipeError):
+            raise first from None
+        return complain(str(first), FAILED)
 
 
 def _code(error: Exception) -> int:

@@ -15,7 +15,7 @@ from sonde_viewer.client import Viewer
 from sonde_viewer.errors import Refused
 from sonde_viewer.prompt import grammar, paths, show
 from sonde_viewer.prompt.breakpoints import Breakpoint, Breakpoints
-from sonde_viewer.prompt.errors import InvalidLine, NothingStands
+from sonde_viewer.prompt.errors import InvalidLine, NothingStands, UnknownFile
 from sonde_viewer.session import DebugSession
 from sonde_viewer.stops import Stop
 from sonde_wire import bus
@@ -121,7 +121,11 @@ class Debugger:
     async def _path(self, file: str | None) -> str:
         if file is None:
             return str(self._path_of(self._frame()))
-        return paths.find(file, await self.files())
+        try:
+            return paths.find(file, await self.files())
+        except UnknownFile:
+            self._files = None  # it may have been imported since
+            return paths.find(file, await self.files())
 
     async def files(self) -> tuple[bus.SourceFile, ...]:
         if self._files is None:

@@ -10,19 +10,13 @@ import { batch, computed, signal } from '@preact/signals';
 import * as breakpoints from './breakpoints';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import * as dap from './dap';
-import { type Reader } from './shape';
+import type { Reader } from './shape';
+import { Transcript } from './transcript';
 import { Failure, messageOf, type AnyEvent, type Call } from './wire';
 
 export type Phase = 'idle' | 'opening' | 'open';
 export type Step = 'next' | 'stepIn' | 'stepOut';
 export type Awaited = 'pause' | Step | null;
-
-export interface ConsoleLine {
-  readonly key: number;
-  readonly kind: 'asked' | 'answer' | 'error' | 'output';
-  readonly text: string;
-  readonly type: string;
-}
 
 /** The variables of the selected frame. While the next ones are on their way, the last ones are still shown. */
 export interface Scopes {
@@ -30,7 +24,6 @@ export interface Scopes {
   readonly scopes: readonly dap.DapScope[];
 }
 
-const CONSOLE_LINES = 1000;
 const FRAMES = 200;
 /** Most steps end sooner than this; until then the last stop stays on the screen, so that nothing flickers. */
 const STEP_MS = 250;
@@ -55,7 +48,7 @@ export class Session {
   readonly frames = signal<readonly dap.Frame[]>([]);
   readonly frame = signal<dap.Frame | null>(null);
   readonly scopes = signal<Scopes>({ turn: 0, scopes: [] });
-  readonly lines = signal<readonly ConsoleLine[]>([]);
+  readonly transcript = new Transcript();
   /** What was asked of the program and has not happened yet. */
   readonly awaited = signal<Awaited>(null);
   readonly stopped = computed(() => this.stops.value.size > 0);
@@ -67,7 +60,6 @@ export class Session {
   #opening: Promise<void> | null = null;
   #early: AnyEvent[] = [];
   #seq = 0;
-  #keys = 0;
   #children = new Map<number, Promise<readonly dap.Variable[]>>();
   /** Files whose breakpoints are being sent; true when they changed meanwhile. */
   readonly #sending = new Map<string, boolean>();
@@ -174,7 +166,7 @@ export class Session {
         return;
       case 'output': {
         const { output, category } = dap.outputBody(body, name);
-        if (category !== 'telemetry') this.#printOutput(category === 'stderr' ? 'error' : 'output', output);
+        if (category !== 'telemetry') this.transcript.printOutput(category === 'stderr' ? 'error' : 'output', output);
         return;
       }
       case 'thread':
@@ -344,7 +336,7 @@ export class Session {
 
   /** Evaluates in the selected frame, and prints question and answer in the console. */
   async evaluate(expression: string): Promise<void> {
-    this.#print('asked', expression);
+    this.transcript.print('asked', expression);
     try {
       await this.open();
       const frame = this.frame.value;
@@ -353,9 +345,9 @@ export class Session {
         context: 'repl',
         ...(frame === null ? {} : { frameId: frame.id }),
       });
-      if (answer.result !== '') this.#print('answer', answer.result, answer.type);
+      if (answer.result !== '') this.transcript.print('answer', answer.result, answer.type);
     } catch (problem) {
-      this.#print('error', messageOf(problem));
+      this.transcript.print('error', messageOf(problem));
     }
   }
 
@@ -388,18 +380,6 @@ export class Session {
       undo();
       this.why.value = messageOf(problem);
     }
-  }
-
-  /** Output comes in pieces, which make a line only together. */
-  #printOutput(kind: 'output' | 'error', text: string): void {
-    const last = this.lines.value.at(-1);
-    if (last?.kind !== kind || last.text.endsWith('\n')) return this.#print(kind, text);
-    this.lines.value = [...this.lines.value.slice(0, -1), { ...last, text: last.text + text }];
-  }
-
-  #print(kind: ConsoleLine['kind'], text: string, type = ''): void {
-    const line = { key: ++this.#keys, kind, text, type };
-    this.lines.value = [...this.lines.value.slice(1 - CONSOLE_LINES), line];
   }
 }
 

@@ -153,8 +153,10 @@ async def connected(dial: Callable[[Dial], Coroutine[None, None, str]]) -> Async
 
     try:
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        async with server:
+        try:  # not `async with`: from 3.12 on that waits until the accepted connection has ended
             debugger = await _welcomed(server, arrived, dial)
+        finally:
+            server.close()
         yield debugger
     finally:
         if arrived.done() and not arrived.cancelled():

@@ -21,6 +21,7 @@ export function App({ page, theme }: { page: Page; theme: Theme }) {
   const help = useSignal(false);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
+      if (event.defaultPrevented || help.value) return;
       const session = page.session.value;
       const busy = session !== null && (session.stopped.value || session.awaited.value !== null);
       const action = actionOf(event, busy, isTyping(event));

@@ -6,7 +6,8 @@ import { useScreen } from './context';
 
 const REFUSED: Record<RefusedBecause, string> = {
   no_token: 'This page needs a token. Open the link that `sonde open` prints, or paste a token.',
-  unauthenticated: 'The broker does not accept your token: it has expired or is not one of this broker’s. Paste a new one.',
+  unauthenticated:
+    'The broker does not accept your token: it has expired or is not one of this broker’s. Paste a new one.',
   forbidden: 'Your token does not allow you to look at any process here. Ask for one that does.',
   mismatch: 'This page and its broker do not understand each other. Reload the page.',
 };

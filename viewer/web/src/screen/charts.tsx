@@ -49,6 +49,14 @@ function Number({ label, value }: { label: string; value: number | null | undefi
   );
 }
 
+const SHORTEST = 60; // seconds
+
+/** The time that is shown: all there is, and at least a minute. */
+function span(low: number | null, high: number | null): [number, number] {
+  const last = high ?? Date.now() / 1000;
+  return [Math.min(low ?? last, last - SHORTEST), last];
+}
+
 interface ChartProps {
   label: string;
   samples: ReadonlySignal<readonly Sample[]>;
@@ -112,7 +120,10 @@ function options(element: Element, show: (value: number) => string, least: numbe
     padding: [6, 6, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: 'sonde' }, y: false, points: { size: 5 } },
-    scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, Math.max(least, (high ?? 0) * 1.15)] } },
+    scales: {
+      x: { time: true, range: (_plot, low, high) => span(low, high) },
+      y: { range: (_plot, _low, high) => [0, Math.max(least, (high ?? 0) * 1.15)] },
+    },
     axes: [
       { ...axis, size: 18, values: (_plot, ticks) => ticks.map(clock), space: 80 },
       { ...axis, size: 58, values: (_plot, ticks) => ticks.map(show), space: 28, incrs: steps },

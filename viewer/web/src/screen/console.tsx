@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import type { ConsoleLine, Session } from '../session';
+import type { Session } from '../session';
+import type { TranscriptLine } from '../transcript';
 import type { Presence } from '../wire';
 import { useScreen } from './context';
 
@@ -10,7 +11,7 @@ export function Console({ presence, session }: { presence: Presence; session: Se
   const { page } = useScreen();
   const frame = session.frame.value;
   const box = useRef<HTMLDivElement>(null);
-  const lines = session.lines.value;
+  const lines = session.transcript.lines.value;
   useEffect(() => {
     if (box.current !== null) box.current.scrollTop = box.current.scrollHeight;
   }, [lines]);
@@ -40,7 +41,7 @@ export function Console({ presence, session }: { presence: Presence; session: Se
   );
 }
 
-function Line({ line }: { line: ConsoleLine }) {
+function Line({ line }: { line: TranscriptLine }) {
   return (
     <div class={`line ${line.kind}`}>
       <span class="sign" aria-hidden="true">

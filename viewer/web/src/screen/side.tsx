@@ -12,14 +12,16 @@ interface Props {
   session: Session;
 }
 
-export function Side({ session }: Props) {
+export function Side({ presence, session }: Props) {
   const waiting = session.awaited.value !== null && session.awaited.value !== 'pause';
   return (
     <aside class={`side ${waiting ? 'waiting' : ''}`} aria-label="Debugger">
       <StopReason session={session} />
       <section>
         <h2>Call stack</h2>
-        <CallStack session={session} />
+        {presence.state === 'online' && <CallStack session={session} />}
+        {presence.state === 'ended' && <p class="dim">The process runs no more.</p>}
+        {presence.state === 'lost' && <p class="dim">Its agent is not connected, so nothing can be asked.</p>}
       </section>
       <section class="grow">
         <h2>Variables</h2>
@@ -60,12 +62,15 @@ export function foldLibrary(frames: readonly Frame[]): Part[] {
 }
 
 function CallStack({ session }: { session: Session }) {
+  const { page } = useScreen();
   const unfolded = useSignal<ReadonlySet<number>>(new Set());
   const frames = session.frames.value;
   if (frames.length === 0) {
     return (
       <p class="dim">
-        {session.phase.value === 'open'
+        {!page.may('control')
+          ? 'Your token lacks the scope control, which stopping needs. The Stacks tab shows where threads are.'
+          : session.phase.value === 'open'
           ? 'Running. Pause it, or click beside a line to stop there.'
           : 'Not stopped. Click beside a line to stop there, or pause.'}
       </p>

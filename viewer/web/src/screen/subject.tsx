@@ -59,7 +59,13 @@ function Toolbar({ session }: { session: Session }) {
   return (
     <div class="toolbar" role="toolbar" aria-label="Run control">
       {stopped ? (
-        <button class="go" disabled={!may} onClick={() => void session.resume()} title="Continue (F5, F8 or Ctrl+\)" aria-label="Continue">
+        <button
+          class="go"
+          disabled={!may}
+          onClick={() => void session.resume()}
+          title="Continue (F5, F8 or Ctrl+\)"
+          aria-label="Continue"
+        >
           <Icon path="M4 3l9 5l-9 5z" filled /> <span>Continue</span> <kbd>F5</kbd>
         </button>
       ) : (
@@ -104,6 +110,7 @@ function Notices({ presence, session }: Props) {
   const names = [...new Set(others.map((other) => other.viewer))].join(', ');
   const waiting = session.breakpoints.value.length > 0;
   const online = presence.state === 'online';
+  const may = page.may('control') && page.store.live.value;
   return (
     <div class="notices">
       {!online && <Ended presence={presence} />}
@@ -132,14 +139,14 @@ function Notices({ presence, session }: Props) {
             {presence.stopped_threads > 0 && `; ${plural(presence.stopped_threads, 'thread')} stopped`}.
           </span>
           <span class="space" />
-          {page.may('control') && <button onClick={() => void session.open().catch(() => {})}>Join</button>}
+          {may && <button onClick={() => void session.open().catch(() => {})}>Join</button>}
         </div>
       )}
       {session.why.value !== '' && (
         <div class="notice error" role="alert">
           <span>{session.why.value}</span>
           <span class="space" />
-          {phase === 'idle' && waiting && online && page.may('control') && (
+          {phase === 'idle' && waiting && online && may && (
             <button onClick={() => void session.open().catch(() => {})}>Debug again</button>
           )}
           <button class="plain" aria-label="Dismiss" onClick={() => (session.why.value = '')}>

@@ -1,0 +1,120 @@
+"""What comes off the bus: what is told to the core, and what is refused."""
+
+import msgspec
+import pytest
+
+from sonde_broker import ingress
+from sonde_broker.relay_io import EventsSeen, MetricsSeen, PresenceCleared, PresenceSeen, ReplySeen
+from sonde_wire import Address, MalformedMessage, bus, codec
+from tests.broker.messages import (
+    BOOT,
+    CART,
+    CHECKOUT,
+    OTHER_BOOT,
+    batch,
+    metrics,
+    presence,
+    session_closed,
+    started,
+)
+
+TOPIC = f"sonde/v1/process/{CHECKOUT}"
+ADDRESS = Address.parse(CHECKOUT)
+
+
+def read(channel: str, message: object) -> object:
+    return ingress.read(
+        f"{TOPIC}/{channel}", message if isinstance(message, bytes) else codec.encode(message), "b1"
+    )
+
+
+def test_each_channel_has_its_happening() -> None:
+    assert read("presence", presence()) == PresenceSeen(ADDRESS, presence(), codec.encode(presence()))
+    assert read("metrics", metrics()) == MetricsSeen(ADDRESS, codec.encode(metrics()))
+    assert read("events", batch(started(1))) == EventsSeen(ADDRESS, batch(started(1)), ())
+    reply = bus.Reply(process=CHECKOUT, boot=BOOT, cause="c", result=codec.raw({}))
+    told = ingress.read("sonde/v1/broker/b1/replies", codec.encode(reply), "b1")
+    assert isinstance(told, ReplySeen)
+    assert told.reply.cause == "c"
+
+
+def test_an_empty_presence_was_cleared() -> None:
+    assert read("presence", b"") == PresenceCleared(ADDRESS)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "sonde/v1/broker/b2/replies",
+        "sonde/v1/broker/b1/presence",
+        f"{TOPIC}/commands",
+        f"{TOPIC}/events/more",
+        "sonde/v1/process/Shop/checkout/pod-1/events",
+        "sonde/v2/process/shop/checkout/pod-1/events",
+        "other",
+        "",
+    ],
+)
+def test_other_topics_are_not_for_us(topic: str) -> None:
+    assert ingress.read(topic, b"whatever", "b1") is None
+
+
+def test_sessions_that_a_batch_closes_are_told() -> None:
+    told = read("events", batch(started(1), session_closed(2, "s1"), session_closed(3, "s2")))
+    assert isinstance(told, EventsSeen)
+    assert told.closed_sessions == ("s1", "s2")
+
+
+def forged(**more: object) -> bytes:
+    """A batch of one event, with some of its fields, or its event's, replaced."""
+    good = msgspec.json.decode(codec.encode(batch(started(1))))
+    event = good["events"][0] | {key: value for key, value in more.items() if key in good["events"][0]}
+    inner = more.pop("inner", {})
+    assert isinstance(inner, dict)
+    return codec.encode(good | more | {"events": [event | inner]})
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        forged(process=CART),
+        forged(inner={"process": CART}),
+        forged(inner={"boot": OTHER_BOOT}),
+        forged(inner={"seq": 2}),
+        forged(inner={"seq": 0}),
+        forged(inner={"type": 1}),
+        forged(first=0, last=0),
+        forged(last=2),
+        forged(boot="short"),
+        forged(type="metrics"),
+        codec.encode(msgspec.json.decode(codec.encode(batch(started(1)))) | {"events": []}),
+        codec.encode(batch(started(1), started(3))),
+        codec.encode(batch(started(2), started(1))),
+        b'{"type":"events"}',
+        codec.encode(batch(started(1)))[:-1] + b',"x":"\xff"}',
+        codec.encode(batch(started(1))) + b" " * (1024 * 1024),
+    ],
+    ids=range(16),
+)
+def test_batches_that_no_correct_agent_publishes_are_refused(payload: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        read("events", payload)
+
+
+@pytest.mark.parametrize(("channel", "message"), [("presence", presence(CART)), ("metrics", metrics(CART))])
+def test_a_message_that_names_another_process_than_its_topic_is_refused(
+    channel: str, message: object
+) -> None:
+    with pytest.raises(MalformedMessage, match="another process"):
+        read(channel, message)
+
+
+def test_bytes_that_are_no_text_are_refused_even_where_nobody_looks() -> None:
+    raw = codec.encode(
+        bus.DapEvent(process=CHECKOUT, boot=BOOT, seq=1, time=1.0, message=codec.raw({"output": "X"}))
+    )
+    message = bus.EventBatch(
+        process=CHECKOUT, boot=BOOT, first=1, last=1, events=(msgspec.Raw(raw.replace(b"X", b"\xff")),)
+    )
+    with pytest.raises(MalformedMessage, match="UTF-8"):
+        read("events", message)
