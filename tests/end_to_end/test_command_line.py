@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from sonde_viewer import Viewer, connect
 from tests.support.debuggee import Program, running
 from tests.support.site import Site, appeared

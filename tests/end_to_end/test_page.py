@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, async_playwright, expect
+
 from sonde_viewer import Viewer
 from tests.support.debuggee import Program
 from tests.support.site import Site, appeared

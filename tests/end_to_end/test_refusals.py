@@ -7,6 +7,7 @@ from typing import Any
 
 import jwt
 import pytest
+from websockets import Origin, Subprotocol
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -27,7 +28,7 @@ async def _raw(site: Site, token: str | None = None) -> ClientConnection:
     return await websocket(
         site.url.replace("http", "ws", 1) + "/ws",
         additional_headers={"Authorization": f"Bearer {token or site.token}"},
-        subprotocols=[SUBPROTOCOL],  # type: ignore[list-item] - a NewType over str
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
     )
 
 
@@ -65,8 +66,8 @@ async def test_a_token_that_does_not_hold_is_refused(
 async def test_a_browser_with_a_bad_token_is_closed_with_its_own_code(here: Site, viewer: Viewer) -> None:
     line = await websocket(
         here.url.replace("http", "ws", 1) + "/ws",
-        origin=here.url,  # type: ignore[arg-type] - a NewType over str
-        subprotocols=[SUBPROTOCOL, "sonde.bearer.not-a-token"],  # type: ignore[list-item] - likewise
+        origin=Origin(here.url),
+        subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol("sonde.bearer.not-a-token")],
     )
     with pytest.raises(ConnectionClosed) as closed:
         await line.recv()
@@ -80,8 +81,8 @@ async def test_a_page_of_another_origin_gets_no_socket(here: Site) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await websocket(
             here.url.replace("http", "ws", 1) + "/ws",
-            origin="https://evil.example",  # type: ignore[arg-type] - a NewType over str
-            subprotocols=[SUBPROTOCOL, f"sonde.bearer.{here.token}"],  # type: ignore[list-item] - likewise
+            origin=Origin("https://evil.example"),
+            subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(f"sonde.bearer.{here.token}")],
         )
     assert refused.value.response.status_code == 403
 

@@ -48,7 +48,7 @@ def test_every_topic_is_a_channel() -> None:
             address = address.replace(parameter, level)
         filled.add(address)
     built = {topics.of_process(Address("n", "s", "i"), channel) for channel in Channel}
-    built |= {topics.replies_to("b"), topics.presence_of_broker("b"), asyncapi.WEBSOCKET_PATH}
+    built |= {topics.replies_to("b"), topics.presence_of_broker("b"), rpc.WEBSOCKET_PATH}
     assert filled == built
 
 

@@ -31,7 +31,7 @@ def topics_table() -> str:
                 channel["description"].rstrip("."),
             )
             for channel in channels.values()
-            if channel["address"] != asyncapi.WEBSOCKET_PATH
+            if channel["address"] != rpc.WEBSOCKET_PATH
         ],
     )
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from sonde_viewer.errors import InvalidTarget
+from sonde_wire import rpc
 from sonde_wire.local import Site
 
 URL_VARIABLE = "SONDE_URL"
@@ -24,7 +25,7 @@ class Target(Struct, frozen=True):
 
     @property
     def websocket(self) -> str:
-        return f"{'wss' if self.secure else 'ws'}://{self.base}/ws"
+        return f"{'wss' if self.secure else 'ws'}://{self.base}{rpc.WEBSOCKET_PATH}"
 
     @property
     def page(self) -> str:
@@ -86,5 +87,5 @@ def _split(url: str) -> tuple[bool, str, int | None, str]:
     if scheme is None or not parts.hostname or port == 0:
         raise InvalidTarget(f"{url!r} is not a broker's address such as http://127.0.0.1:8080")
     secure = scheme == "wss"
-    path = parts.path.rstrip("/").removesuffix("/ws")
+    path = parts.path.rstrip("/").removesuffix(rpc.WEBSOCKET_PATH)
     return secure, parts.hostname, port, path

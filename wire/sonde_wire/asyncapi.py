@@ -21,7 +21,6 @@ from sonde_wire.topics import Channel
 
 Json = dict[str, Any]
 
-WEBSOCKET_PATH = "/ws"
 """On every broker."""
 
 _TEMPLATE = "#/components/schemas/{name}"
@@ -221,7 +220,7 @@ def _bus_message(topic: _Topic) -> Json:
 
 def _websocket_channel() -> Json:
     return {
-        "address": WEBSOCKET_PATH,
+        "address": rpc.WEBSOCKET_PATH,
         "summary": f"JSON-RPC 2.0, subprotocol `{rpc.SUBPROTOCOL}`",
         "description": f"The broker closes it with {_close_codes()}.",
         "servers": [{"$ref": "#/servers/broker"}],

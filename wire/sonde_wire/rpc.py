@@ -15,6 +15,7 @@ from sonde_wire.addresses import ProcessName, SelectorText
 from sonde_wire.errors import Code, Failure, Reason
 from sonde_wire.scopes import Scope
 
+WEBSOCKET_PATH = "/ws"
 SUBPROTOCOL = "sonde.v1"
 BEARER_SUBPROTOCOL_PREFIX = "sonde.bearer."
 """A browser cannot set headers on a WebSocket: its token travels as one more offered subprotocol, this prefix
