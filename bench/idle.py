@@ -23,6 +23,17 @@ def _busy(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
+def _adapter_of(debuggee: psutil.Process) -> psutil.Process:
+    """debugpy's adapter makes itself nobody's child; it is at the other end of the debuggee's connection."""
+    ports = {each.raddr.port for each in debuggee.net_connections() if each.raddr}
+    for process in psutil.process_iter(["cmdline"]):
+        if not any("debugpy" in word for word in process.info["cmdline"] or ()):
+            continue
+        if ports & {each.laddr.port for each in process.net_connections() if each.laddr}:
+            return process
+    raise AssertionError("debugpy's adapter was not found")
+
+
 async def measure() -> Report:
     waits = str(program("waits.py").path)
     run = (sys.executable, "-m", "sonde_agent", "run", "--service", "waits", "--", waits)
@@ -40,7 +51,7 @@ async def measure() -> Report:
         application = psutil.Process(presence.pid)
         sidecar = psutil.Process(tapped.process.pid)
         peer = psutil.Process(listening.process.pid)
-        adapter = peer.children(recursive=True)[0]
+        adapter = _adapter_of(peer)
         watched = {"tap": application, "sidecar": sidecar, "debugpy": peer, "adapter": adapter}
         before = {name: _busy(process) for name, process in watched.items()}
         await asyncio.sleep(_SECONDS)

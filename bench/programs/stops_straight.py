@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-import debugpy  # noqa: F401 - puts pydevd on the path
+import debugpy.server  # noqa: F401 - puts pydevd on the path
 
 
 def connect() -> None:

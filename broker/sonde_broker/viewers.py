@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 _HEALTH = ("/healthz", "/readyz")
 """Asked by probes, which name an address and not one of our hosts."""
 MOST_INBOUND = 64 * 1024
-_RATE, _BURST = 20.0, 40.0
+_RATE, _BURST = 100.0, 200.0
 _MALFORMED, _WITHIN = 10, 10.0
 _CLOSE_TIMEOUT = 2.0
 _WATCH_EVERY = 0.25

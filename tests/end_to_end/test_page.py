@@ -85,7 +85,7 @@ async def test_a_process_is_stopped_looked_at_and_let_go_from_the_page(
 
         await page.get_by_label(f"Breakpoint line {line}", exact=True).click()
         await page.get_by_role("button", name="Continue").click()
-        await expect(page.get_by_role("button", name="Pause")).to_be_enabled()
+        await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_enabled()
         for _ in range(3):
             await started.says("settled")
 

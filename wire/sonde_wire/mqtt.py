@@ -126,16 +126,20 @@ class BusConnection:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 0) -> None:
         """An empty retained payload clears what was retained."""
+        cancels = _cancels()
         try:
             await self._client.publish(topic, payload, qos=qos, retain=retain)
         except aiomqtt.MqttError as error:
             raise BusLost(self._server, str(error)) from None
+        _heed(cancels)
 
     async def subscribe(self, *filters: str, qos: int = 0) -> None:
+        cancels = _cancels()
         try:
             await self._client.subscribe([(each, qos) for each in filters])
         except aiomqtt.MqttError as error:
             raise BusLost(self._server, str(error)) from None
+        _heed(cancels)
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         try:
@@ -146,6 +150,19 @@ class BusConnection:
                 )
         except aiomqtt.MqttError as error:
             raise BusLost(self._server, str(error)) from None
+
+
+def _cancels() -> int:
+    """How often this task has been asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def _heed(before: int) -> None:
+    """Ends the task if it was asked to since `before`. aiomqtt waits by `asyncio.wait_for`, which on 3.11 loses a
+    cancellation that comes together with its result (python/cpython#86296); the task would then never end."""
+    if _cancels() > before:
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager
@@ -164,11 +181,13 @@ async def connect(url: BusUrl, *, client_id: str, will: Will | None = None) -> A
         max_queued_incoming_messages=_INCOMING,
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
+    cancels = _cancels()
     try:
         await client.__aenter__()
     except aiomqtt.MqttError as error:
         raise BusLost(url.server, str(error)) from None
     try:
+        _heed(cancels)
         yield BusConnection(client, url.server)
     finally:
         try:

@@ -354,7 +354,7 @@ class Process:
         with suppress(TimeoutError):
             async with asyncio.timeout(DYING_WITHIN):
                 await self._dead.wait()
-        return self._dead.is_set() or self.line.last_word is not None
+        return self._dead.is_set()
 
     async def _dial(self, dial: Dial) -> str:
         value = await self.line.call("debugger.connect", CALL_WITHIN * 3, **msgspec.structs.asdict(dial))

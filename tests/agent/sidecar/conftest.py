@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -75,7 +76,6 @@ class Broker:
         self.metrics: list[bus.Metrics] = []
         self.replies: dict[str, bus.Reply] = {}
         self._heard = asyncio.Condition()
-        self._ids = itertools.count(1)
         self._seqs = itertools.count(1)
 
     async def listen(self) -> None:
@@ -133,7 +133,7 @@ class Broker:
         viewer = bus.ViewerIdentity(subject="ada", connection="c1", scopes=ALL_SCOPES)
         command = bus.Command(
             process=fields.pop("process", process.process),
-            id=fields.pop("id", f"{self.name}-{next(self._ids)}"),
+            id=fields.pop("id", uuid.uuid4().hex),
             broker=self.name,
             viewer=fields.pop("viewer", viewer),
             timeout=20,
