@@ -1,6 +1,7 @@
 """A task on the bus ends when it is told to, also when the MQTT client lost the word."""
 
 import asyncio
+from typing import Self
 
 import aiomqtt
 import pytest
@@ -20,7 +21,7 @@ class Deaf:
         except asyncio.CancelledError:
             return
 
-    async def __aenter__(self) -> "Deaf":
+    async def __aenter__(self) -> Self:
         await self._wait()
         return self
 
