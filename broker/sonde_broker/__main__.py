@@ -34,6 +34,7 @@ from sonde_broker.site import Announcement, announce
 from sonde_broker.tokens import TokenRules, verify
 from sonde_wire import Scope, Selector, WireError
 
+_LISTEN = "127.0.0.1:8080"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _SERVE_EXAMPLES = """\
@@ -82,11 +83,12 @@ def _serve(options: argparse.Namespace) -> int:
         level=logging.DEBUG if options.verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    listen = HostPort.parse(options.listen, "--listen")
+    listen = HostPort.parse(options.listen or _LISTEN, "--listen")
     choice = KeyChoice(options.secret_file, options.public_key, options.jwks)
     choice = choose_key(choice, listen, site=options.site)
     settings = Settings(
         listen=listen,
+        any_port=options.site and options.listen is None,
         bus=read_bus(
             options.bus, HostPort.parse(options.bus_listen, "--bus-listen"), choice, options.bus_password_file
         ),
@@ -181,7 +183,11 @@ def _command(
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="for viewers (default: %(default)s)")
+    add(
+        "--listen",
+        metavar="HOST:PORT",
+        help=f"for viewers (default: {_LISTEN}; with --site any free port where that one is taken)",
+    )
     add("--bus", default="embedded", help="embedded, mosquitto, or mqtt[s]://... (default: %(default)s)")
     add("--bus-listen", default="127.0.0.1:0", metavar="HOST:PORT", help="for agents, on a bus of our own")
     add("--bus-password-file", type=Path, metavar="F", help="the agents' password on a bus of our own")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import importlib.metadata
 import logging
 import os
@@ -81,7 +82,7 @@ async def running(settings: Settings) -> AsyncIterator[Broker]:
         audience=settings.audience,
         longest_life=settings.longest_life,
     )
-    with contextlib.closing(_listen(settings.listen)) as listening:
+    with contextlib.closing(_listen(settings.listen, any_port=settings.any_port)) as listening:
         port: int = listening.getsockname()[1]
         async with _bus(settings) as bus:
             relay = Relay(
@@ -122,11 +123,14 @@ def _version() -> str:
         return "0+checkout"  # on the path, not installed
 
 
-def _listen(where: HostPort) -> socket.socket:
+def _listen(where: HostPort, *, any_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
     try:
         return socket.create_server((where.host, where.port), family=family, backlog=1024)
     except OSError as error:
+        if any_port and error.errno == errno.EADDRINUSE:
+            logger.info("%s is taken; a free port is used instead", where)
+            return _listen(HostPort(where.host, 0), any_port=False)
         raise CannotListen(str(where), os.strerror(error.errno) if error.errno else str(error)) from None
 
 

@@ -71,6 +71,8 @@ class TheirBus(Struct, frozen=True):
 
 class Settings(Struct, frozen=True, kw_only=True):
     listen: HostPort
+    any_port: bool = False
+    """Whether a free port will do where that of `listen` is taken: nobody asked for this one."""
     bus: OwnBus | TheirBus
     keys: KeySet
     issuer: str = DEFAULT_ISSUER

@@ -15,10 +15,12 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from sonde_broker.__main__ import main
-from sonde_broker.errors import InvalidSettings
+from sonde_broker.errors import CannotListen, InvalidSettings
+from sonde_broker.serve import running
 from sonde_broker.settings import HostPort, KeyChoice, check_hosts, check_origins, choose_key, make_secret
 from sonde_broker.tokens import verify
 from sonde_wire import Scope, Selector, codec, rpc
+from tests.broker.conftest import settings
 from tests.broker.tokens import RULES, SECRET
 
 
@@ -76,6 +78,16 @@ def test_a_port_in_use_exits_with_1_and_is_announced(
         announced = json.loads(file.read())
     assert where in announced["error"]
     assert "--listen" in capsys.readouterr().err
+
+
+async def test_a_port_that_nobody_asked_for_gives_way_to_a_free_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = HostPort("127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(CannotListen):
+            async with running(settings(listen=listen)):
+                pass
+        async with running(settings(listen=listen, any_port=True)) as broker:
+            assert not broker.url.endswith(f":{listen.port}")
 
 
 @pytest.mark.parametrize("command", [["serve"], ["token", "issue"], ["token", "show"]])

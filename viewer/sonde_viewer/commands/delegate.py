@@ -2,9 +2,11 @@
 the exit code are its own. Standard library only."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from sonde_viewer.__main__ import USAGE
 
@@ -32,6 +34,15 @@ def run(verb: str, extra: str, rest: Sequence[str]) -> int:
     wanted = f"sonde[{extra}]" if extra else "sonde"
     sys.stderr.write(f"sonde {verb}: {absent[0]} is not installed; pip install '{wanted}'\n")
     return USAGE
+
+
+def typed() -> str:
+    """How a person types `sonde` here: by its name where that finds it, otherwise by its path."""
+    script = Path(sys.executable).with_name("sonde")
+    if shutil.which("sonde") or not script.exists():
+        return "sonde"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
 
 
 def line(package: str, *arguments: str) -> list[str]:

@@ -91,6 +91,7 @@ def _sonde_run(service: str, instance: str, program: Path) -> list[str]:
 
 
 def _ready(link: str) -> str:
+    sonde = delegate.typed()
     line = _line_of(_SHOP, "# stop here")
     return f"""
   The demo is up: two replicas of a shop and a worker. Open this link; whoever has it can debug:
@@ -99,14 +100,14 @@ def _ready(link: str) -> str:
 
   Or, in another terminal:
 
-    sonde ps
-    sonde stack worker
-    sonde debug worker -c "break worker.py:{_line_of(_WORKER, "parcels = pack(order)")}" -c continue -c locals
+    {sonde} ps
+    {sonde} stack worker
+    {sonde} debug worker -c "break worker.py:{_line_of(_WORKER, "parcels = pack(order)")}" -c continue -c locals
 
   A puzzle. Now and then an order at the shop comes to less than nothing (it says so below), and the two
   replicas do not even agree on the price of the same cart. Somebody gets too large a discount: why?
 
-    sonde debug shop-1
+    {sonde} debug shop-1
     (sonde) break shop.py:{line}
     (sonde) continue
     (sonde) print cart

@@ -6,6 +6,7 @@ import webbrowser
 
 from sonde_viewer import children, site, target
 from sonde_viewer.children import ChildFailed
+from sonde_viewer.commands import delegate
 from sonde_viewer.commands.connection import told
 from sonde_wire import local
 
@@ -47,11 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _ready(link: str) -> str:
+    sonde = delegate.typed()
     return (
         f"\n  Sonde is up. Open this link; whoever has it can debug:\n\n    {link}\n\n"
         "  Then, in another terminal:\n\n"
-        "    sonde run --service shop -- app.py     run a program that can be debugged\n"
-        "    sonde ps                               see it\n\n"
+        f"    {sonde} run --service shop -- app.py     run a program that can be debugged\n"
+        f"    {sonde} ps                               see it\n\n"
         "  Ctrl-C ends the broker; programs run on.\n"
     )
 
