@@ -15,10 +15,12 @@ file that SONDE_SIDECAR_TOKEN_FILE names (a file, because another process of the
 environment and a command line).
 """
 
+import builtins
 import json
+import types
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_args, get_origin
 
 VERSION = 1
 SIDECAR_VARIABLE = "SONDE_SIDECAR"
@@ -157,13 +159,34 @@ def encode(message: Message) -> bytes:
 def decode(line: bytes) -> Message:
     """Raises `MalformedLine`. Fields that this version does not know are ignored."""
     try:
-        body = json.loads(line)
+        body = json.loads(line.decode(), parse_constant=_no_number)
         kind = _KINDS[body.pop("type")]
         known = {each.name for each in fields(kind)}
         message: Message = kind(**{key: value for key, value in body.items() if key in known})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MalformedLine(type(error).__name__) from None
+    for each in fields(kind):
+        if not _fits(getattr(message, each.name), each.type):
+            raise MalformedLine(f"{each.name} is of a wrong type")
     return message
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of the type that a field above has."""
+    match get_origin(kind), get_args(kind):
+        case builtins.list, (of,):
+            return type(value) is list and all(_fits(each, of) for each in value)
+        case builtins.dict, (_, of):  # JSON's keys are text
+            return type(value) is dict and all(_fits(each, of) for each in value.values())
+        case types.UnionType, several:
+            return any(_fits(value, each) for each in several)
+    if kind is float:
+        return type(value) in {int, float}
+    return kind is Any or type(value) is kind
 
 
 class LineBuffer:

@@ -29,35 +29,37 @@ from sonde_broker.settings import (
     check_origins,
     choose_key,
     read_bus,
+    site_secret,
 )
 from sonde_broker.site import Announcement, announce
 from sonde_broker.tokens import TokenRules, verify
-from sonde_wire import Scope, Selector, WireError
+from sonde_wire import Scope, Selector, WireError, local
 
 _LISTEN = "127.0.0.1:8080"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _SERVE_EXAMPLES = """\
 examples:
-  python -m sonde_broker serve --site
+  sonde broker --site
       on this machine, for yourself: makes a key, a token and a bus
-  python -m sonde_broker serve --listen 0.0.0.0:8080 --bus mqtts://broker:secret@mqtt.example:8883 \\
+  sonde broker --listen 0.0.0.0:8080 --bus mqtts://broker:secret@mqtt.example:8883 \\
       --jwks /etc/sonde/jwks.json --issuer https://id.example --audience sonde \\
       --allow-host sonde.example --allow-origin https://sonde.example
       in production, behind TLS, with the keys of your identity provider
 """
 _ISSUE_EXAMPLES = """\
 examples:
-  python -m sonde_broker token issue --secret-file secret --sub ada --scope observe,inspect \\
-      --processes 'shop/checkout/*' --ttl 15m
-  python -m sonde_broker token issue --private-key key.pem --key-id 2026-11 --sub ci --scope observe \\
+  sonde token issue --sub ada --scope observe,inspect --processes 'shop/checkout/*' --ttl 15m
+      for the broker that `sonde up` started here
+  sonde token issue --secret-file secret --sub ada --scope observe --processes '*'
+  sonde token issue --private-key key.pem --key-id 2026-11 --sub ci --scope observe \\
       --processes '*' --ttl 5m --json
 """
 _SHOW_EXAMPLES = """\
 examples:
-  python -m sonde_broker token show TOKEN
+  sonde token show TOKEN
       what it says, unverified
-  python -m sonde_broker token show --secret-file secret TOKEN
+  sonde token show --secret-file secret TOKEN
       and whether a broker with that secret would take it
 """
 
@@ -107,16 +109,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _issue(options: argparse.Namespace) -> int:
-    if (options.secret_file is None) == (options.private_key is None):
-        raise InvalidSettings("give --secret-file or --private-key, one of them")
-    key = (
-        SigningKey.from_secret_file(options.secret_file)
-        if options.secret_file is not None
-        else SigningKey.from_private_key(options.private_key, options.key_id)
-    )
     now = time.time()
     token = issue(
-        key,
+        _signing_key(options),
         subject=options.sub,
         scopes=_scopes(options.scope),
         processes=[Selector.parse(text) for text in _words(options.processes)],
@@ -130,6 +125,18 @@ def _issue(options: argparse.Namespace) -> int:
     else:
         _print(token)
     return 0
+
+
+def _signing_key(options: argparse.Namespace) -> SigningKey:
+    if options.secret_file is not None and options.private_key is not None:
+        raise InvalidSettings("give --secret-file or --private-key, one of them")
+    if options.private_key is not None:
+        return SigningKey.from_private_key(options.private_key, options.key_id)
+    if options.secret_file is None and local.read() is None:
+        raise InvalidSettings(
+            "give --secret-file or --private-key; without them `sonde up` must be running here"
+        )
+    return SigningKey.from_secret_file(options.secret_file or site_secret())
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -160,8 +167,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m sonde_broker", description="Relays the bus of a fleet to authenticated viewers."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_serve(_command(commands, "serve", "run the broker until SIGTERM", _SERVE_EXAMPLES))
-    token = commands.add_parser("token", help="issue or read tokens").add_subparsers(
+    # `sonde broker` and `sonde token` are how people type them.
+    _add_serve(
+        _command(commands, "serve", "run the broker until SIGTERM", _SERVE_EXAMPLES, prog="sonde broker")
+    )
+    token = commands.add_parser("token", help="issue or read tokens", prog="sonde token").add_subparsers(
         required=True, metavar="COMMAND"
     )
     _add_issue(_command(token, "issue", "make a token from a secret or a private key", _ISSUE_EXAMPLES))
@@ -170,10 +180,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    among: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, examples: str
+    among: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    what: str,
+    examples: str,
+    prog: str | None = None,
 ) -> argparse.ArgumentParser:
     return among.add_parser(
         name,
+        prog=prog,
         help=what,
         description=f"{what[0].upper()}{what[1:]}.",
         epilog=examples,
@@ -217,7 +232,7 @@ def _add_parties(parser: argparse.ArgumentParser) -> None:
 
 def _add_issue(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--secret-file", type=Path, metavar="F", help="sign with HS256")
+    add("--secret-file", type=Path, metavar="F", help="sign with HS256 (default: that of `sonde up`)")
     add("--private-key", type=Path, metavar="F", help="sign with a private key in PEM form")
     add("--key-id", metavar="KID", help="the kid under which the broker's JWKS has the public key")
     add("--sub", required=True, help="who it is for")
@@ -261,7 +276,7 @@ def _texts(group: BaseExceptionGroup[BaseException]) -> str:
 
 
 def _fail(text: str, code: int, descriptor: int | None) -> int:
-    print(f"sonde_broker: {text}", file=sys.stderr)  # noqa: T201 - a program's own words
+    print(f"sonde: {text}", file=sys.stderr)  # noqa: T201 - a program's own words
     announce(descriptor, Announcement(error=text))
     return code
 

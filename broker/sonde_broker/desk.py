@@ -124,6 +124,7 @@ class Desk:
                 lambda session: (
                     Scope.CONTROL not in claims.scopes or not access.sees(claims, session.process)
                 ),
+                now.steady,
             )
         return [*effects, Send(viewer, answers.result(call.id, self._welcome(claims)))]
 
@@ -207,8 +208,17 @@ class Desk:
         pending = Pending(viewer, call.id, call.method, process)
         if call.method == "session.open":
             boot = known.presence.boot
+            self._forget_dead_sessions(viewer)
             return self._dispatch.open_session(claims, pending, OPEN_TIMEOUT, boot=boot, now=now.steady)
         return self._dispatch.ask(claims, pending, read_order(params, call.method), boot=None, now=now.steady)
+
+    def _forget_dead_sessions(self, viewer: ViewerId) -> None:
+        """A process that is killed with its sidecar never says that its sessions are closed; they must not count
+        towards the most that a viewer can have. Until then they are kept, for the sake of better refusals."""
+        for session in self._dispatch.sessions.of_viewer(viewer):
+            known = self._fleet.get(session.process)
+            if known is None or known.presence.state == "ended" or known.presence.boot != session.boot:
+                self._dispatch.sessions.drop(session.id, session.process)
 
     def _session(self, viewer: ViewerId, name: str) -> Session:
         session = self._dispatch.sessions.get(name, viewer)

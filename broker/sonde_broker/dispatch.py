@@ -1,6 +1,7 @@
 """The way in: operations to processes as commands on the bus, their replies back to whoever asked. Pure.
 
-Owns what is under way: the commands without an answer and the viewers' sessions.
+Owns what is under way: the commands without an answer and the viewers' sessions. Sessions that nobody owns any more
+are closed by commands of our own, sent again until the process answers: delivery on the bus is at most once.
 """
 
 import logging
@@ -33,6 +34,7 @@ MOST_PENDING = 64
 MOST_SESSIONS = 16
 """Of one viewer."""
 _CLOSE_TIMEOUT = 10.0
+_MOST_CLOSES = 3
 
 
 class Dispatch:
@@ -45,6 +47,8 @@ class Dispatch:
         self._broker = broker
         self._new_id = new_id
         self._pending: dict[str, Pending] = {}
+        self._closing: dict[str, tuple[Session, int]] = {}
+        """By command: what it closes, and how often it may be tried yet."""
         self._deadlines: Deadlines[str] = Deadlines()
 
     def deadline(self) -> float | None:
@@ -86,6 +90,10 @@ class Dispatch:
     def answer(self, reply: bus.Reply) -> list[Effect]:
         """Only the process that was asked can answer, and only once."""
         command = reply.cause or ""
+        closing = self._closing.get(command)
+        if closing is not None and str(closing[0].process) == reply.process:
+            self._forget_closing(lambda each: each is closing[0])
+            return []
         pending = self._pending.get(command)
         if pending is None:
             logger.debug("nobody waits for the reply of %s to %s", reply.process, command)
@@ -115,6 +123,9 @@ class Dispatch:
     def time_passed(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for command in self._deadlines.take_due(now):
+            if command in self._closing:
+                effects += self._close_again(*self._closing.pop(command), now)
+                continue
             pending = self._pending.pop(command)
             refused = timed_out(pending.method)
             logger.warning("%s did not answer %s (command %s)", pending.process, pending.method, command)
@@ -123,32 +134,35 @@ class Dispatch:
                 session = self.sessions.get(pending.session, pending.viewer)
                 if session is not None:  # it may be open by now, and nobody would know its name
                     self.sessions.drop(session.id, session.process)
-                    effects.append(self._close(session))
+                    effects.append(self._close(session, now))
         return effects
 
     def process_gone(self, process: Address, state: str) -> list[Effect]:
+        self._forget_closing(lambda session: session.process == process)
         return self._fail(process_gone(process, state), lambda pending: pending.process == process)
 
     def process_restarted(self, process: Address) -> list[Effect]:
+        self._forget_closing(lambda session: session.process == process)
         return self._fail(stale_boot(process), lambda pending: pending.process == process)
 
     def bus_down(self) -> list[Effect]:
         self.sessions.clear()
+        self._forget_closing(lambda session: True)
         return self._fail(bus_lost(sent=True), lambda pending: True)
 
-    def viewer_left(self, viewer: ViewerId) -> list[Effect]:
+    def viewer_left(self, viewer: ViewerId, now: float) -> list[Effect]:
         for command in [each for each, pending in self._pending.items() if pending.viewer == viewer]:
             self._forget(command)
         sessions = self.sessions.take_viewer(viewer)
-        return [self._close(session) for session in sessions] if self.bus_up else []
+        return [self._close(session, now) for session in sessions] if self.bus_up else []
 
-    def close_where(self, viewer: ViewerId, unwanted: Callable[[Session], bool]) -> list[Effect]:
+    def close_where(self, viewer: ViewerId, unwanted: Callable[[Session], bool], now: float) -> list[Effect]:
         """Closes sessions that a viewer may no longer have."""
         effects: list[Effect] = []
         for session in self.sessions.of_viewer(viewer):
             if unwanted(session):
                 self.sessions.drop(session.id, session.process)
-                effects.append(self._close(session))
+                effects.append(self._close(session, now))
         return effects
 
     def _settle_failure(self, pending: Pending, failure: Failure) -> None:
@@ -170,11 +184,25 @@ class Dispatch:
         del self._pending[command]
         self._deadlines.clear(command)
 
-    def _close(self, session: Session) -> Publish:
-        """Nobody waits for the answer."""
+    def _close_again(self, session: Session, tries: int, now: float) -> list[Effect]:
+        if tries:
+            return [self._close(session, now, tries)]
+        logger.warning("%s did not say that session %s is closed", session.process, session.id)
+        return []
+
+    def _forget_closing(self, chosen: Callable[[Session], bool]) -> None:
+        for command in [each for each, (session, _) in self._closing.items() if chosen(session)]:
+            del self._closing[command]
+            self._deadlines.clear(command)
+
+    def _close(self, session: Session, now: float, tries: int = _MOST_CLOSES) -> Publish:
+        """No viewer waits for the answer."""
         order = Order(bus.CloseSession(session=session.id), _CLOSE_TIMEOUT)
         viewer = bus.ViewerIdentity(subject=session.subject, connection=session.viewer, scopes=())
-        return self._publish(self._new_id(), session.process, viewer, order, None)
+        command = self._new_id()
+        self._closing[command] = (session, tries - 1)
+        self._deadlines.set(command, now + order.timeout + MARGIN)
+        return self._publish(command, session.process, viewer, order, None)
 
     def _publish(
         self, command: str, process: Address, viewer: bus.ViewerIdentity, order: Order, boot: str | None

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import assert_never
 
 from sonde_broker.relay import Relay
-from sonde_broker.relay_io import CloseViewer, Deliver, Happening, Instant, Publish, Send, TimePassed
+from sonde_broker.relay_io import (
+    CloseViewer,
+    Deliver,
+    Effect,
+    Happening,
+    Instant,
+    Publish,
+    Send,
+    TimePassed,
+)
 
 ToViewers = Deliver | Send | CloseViewer
 
@@ -29,20 +38,25 @@ class Exchange:
 
     def tell(self, happening: Happening) -> None:
         now = Instant(self._loop.time(), time.time())
-        for effect in self._relay.handle(happening, now):
-            match effect:
-                case Deliver() | Send() | CloseViewer():
-                    self._to_viewers(effect)
-                case Publish():
-                    self._to_bus(effect)
-                case _:
-                    assert_never(effect)
-        self._set_timer()
+        try:
+            for effect in self._relay.handle(happening, now):
+                self._perform(effect)
+        finally:
+            self._set_timer()  # one happening that went wrong must not stop the clock for all others
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Deliver() | Send() | CloseViewer():
+                self._to_viewers(effect)
+            case Publish():
+                self._to_bus(effect)
+            case _:
+                assert_never(effect)
 
     def _set_timer(self) -> None:
         due = self._relay.deadline()

@@ -45,6 +45,14 @@ class Fleet:
     def matching(self, selector: Selector) -> Iterable[tuple[Address, Known]]:
         return [(address, known) for address, known in self._known.items() if selector.matches(address)]
 
+    def outlived(self, process: Address, presence: Presence) -> Known | None:
+        """What is known instead, when this is the end of an earlier boot: its last will comes only when the server
+        has missed its keepalives, and a successor of the same name may be online by then."""
+        known = self._known.get(process)
+        if known is None or presence.state == "online" or presence.boot == known.presence.boot:
+            return None
+        return known if presence.started < known.presence.started else None
+
     def update(self, process: Address, presence: Presence, encoded: bytes, now: float) -> bool:
         """Whether that was news. A message about a new process is not taken once `MOST_KNOWN` are known."""
         self._unconfirmed.discard(process)

@@ -1,10 +1,11 @@
 """One viewer's way out: writes at once, never waits, and decides what a viewer that cannot keep up misses.
 
-States: current -> lagging -> current, or cut. Up to `LAG_ABOVE` unsent bytes everything is written. Above,
+States: current -> lagging -> current, or cut off. Up to `LAG_ABOVE` unsent bytes everything is written. Above,
 notifications are not: metrics are dropped (newer ones come), presence is kept as the newest of each process, and
 missed events are counted. When less than `CAUGHT_UP` is unsent, the viewer gets a `gap` for each hole and the
-kept presence, and is current again. Who lags for `LONGEST_LAG` or has `CUT_ABOVE` unsent is cut: not closed,
-since a viewer that does not read would not read the close frame either, and waiting for it never ends.
+kept presence, and is current again. Who lags for `LONGEST_LAG` or has `CUT_ABOVE` unsent is cut off: from then on
+nothing is written here. The face says goodbye behind what is unsent, and does not wait long for it: a viewer that
+reads nothing would not read that either.
 
 Answers are always written; their bytes are allowed on top of the limits until the viewer has caught up.
 """
@@ -33,7 +34,6 @@ class Line(Protocol):
 
     def write(self, data: bytes) -> None: ...
     def get_write_buffer_size(self) -> int: ...
-    def abort(self) -> None: ...
     def is_closing(self) -> bool: ...
 
 
@@ -47,13 +47,14 @@ class Outbox:
         self._line = line
         self._behind_since: float | None = None
         self._lagging = False
+        self._cut = False
         self._answers = 0
         self._gaps: dict[tuple[str, str], tuple[int, int]] = {}
         self._presence: dict[str, bytes] = {}
 
     def send(self, payload: bytes) -> None:
         """An answer."""
-        if self._line.is_closing():
+        if self._cut or self._line.is_closing():
             return
         framed = text_frame(payload)
         self._answers += len(framed)
@@ -61,7 +62,7 @@ class Outbox:
 
     def deliver(self, frames: Iterable[Frame], joined: bytes) -> None:
         """Notifications; `joined` is the same as bytes, made once for all viewers of a group."""
-        if self._line.is_closing():
+        if self._cut or self._line.is_closing():
             return
         if not self._lagging and self._unsent() <= LAG_ABOVE:
             self._line.write(joined)
@@ -70,12 +71,12 @@ class Outbox:
         for frame in frames:
             self._presence.update(frame.items)
             for span in frame.spans:
-                first, _ = self._gaps.get((span.process, span.boot), (span.first, span.last))
-                self._gaps[span.process, span.boot] = (first, span.last)
+                first, last = self._gaps.get((span.process, span.boot), (span.first, span.last))
+                self._gaps[span.process, span.boot] = (min(first, span.first), max(last, span.last))
 
     def watch(self, now: float) -> str | None:
-        """To be called a few times each second. Why the viewer was cut, if it was."""
-        if self._line.is_closing():
+        """To be called a few times each second. Why the viewer is cut off, once, if it is: then close its line."""
+        if self._cut or self._line.is_closing():
             return None
         total = self._line.get_write_buffer_size()
         unsent = max(0, total - self._answers)
@@ -87,7 +88,7 @@ class Outbox:
         behind = now - self._behind_since
         if unsent <= CUT_ABOVE and self._answers <= MOST_ANSWERS and behind <= LONGEST_LAG:
             return None
-        self._line.abort()
+        self._cut = True
         return f"it has {total} bytes not yet read and has been behind for {behind:.1f} s"
 
     def _unsent(self) -> int:

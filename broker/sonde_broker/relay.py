@@ -19,7 +19,7 @@ from sonde_broker.calls import Call
 from sonde_broker.deadlines import Deadlines
 from sonde_broker.desk import Desk, Viewer
 from sonde_broker.dispatch import Dispatch
-from sonde_broker.fleet import GRACE, Fleet
+from sonde_broker.fleet import GRACE, MOST_KNOWN, Fleet
 from sonde_broker.relay_io import (
     BusDown,
     BusUp,
@@ -43,7 +43,7 @@ from sonde_broker.relay_io import (
 )
 from sonde_broker.subscriptions import WINDOW, Group, GroupKey, Subscriptions
 from sonde_broker.tokens import Claims
-from sonde_wire import Address, Code, Refused, rpc, topics
+from sonde_wire import Address, Code, Refused, bus, rpc, topics
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,8 @@ class Relay:
         new_id: Callable[[], str],
     ) -> None:
         self._fleet = Fleet()
+        self._followed: dict[Address, tuple[str, int]] = {}
+        """Boot and number of the newest event of each process."""
         self._viewers: dict[ViewerId, Viewer] = {}
         self._subscriptions = Subscriptions()
         self._dispatch = Dispatch(broker, new_id)
@@ -126,6 +128,7 @@ class Relay:
                 return self._left(viewer, now)
             case PresenceCleared(process):
                 self._fleet.forget(process)
+                self._followed.pop(process, None)
                 return self._dispatch.process_gone(process, "lost")
             case BusUp():
                 return self._bus_changed(True, now)
@@ -139,15 +142,30 @@ class Relay:
     def _events(self, seen: EventsSeen, now: Instant) -> list[Effect]:
         for session in seen.closed_sessions:
             self._dispatch.sessions.drop(session, seen.process)
+        batch = seen.batch
+        missed = self._missed(seen.process, batch)
         groups = self._subscriptions.interested("events", seen.process)
         if not groups:
             return []
-        batch = seen.batch
         span = Span(batch.process, batch.boot, batch.first, batch.last)
         joined = b",".join(batch.events)
         for group in groups:
+            if missed is not None:
+                group.collect_gap(missed)
             group.collect_events(span, joined)
         return self._flush_or_wait(groups, now)
+
+    def _missed(self, process: Address, batch: bus.EventBatch) -> Span | None:
+        """The hole between the last batch of that boot and this one: the sidecar let events go, or the bus did. What
+        came before the first batch that we saw of a boot is history and no hole."""
+        boot, last = self._followed.pop(process, ("", 0))
+        newest = max(last, batch.last) if boot == batch.boot else batch.last
+        self._followed[process] = (batch.boot, newest)  # the newest is the last one of the table
+        if len(self._followed) > MOST_KNOWN:
+            del self._followed[next(iter(self._followed))]
+        if boot != batch.boot or batch.first <= last + 1:
+            return None
+        return Span(batch.process, batch.boot, last + 1, batch.first - 1)
 
     def _metrics(self, seen: MetricsSeen, now: Instant) -> list[Effect]:
         groups = self._subscriptions.interested("metrics", seen.process)
@@ -157,6 +175,10 @@ class Relay:
 
     def _presence(self, seen: PresenceSeen, now: Instant) -> list[Effect]:
         before = self._fleet.get(seen.process)
+        successor = self._fleet.outlived(seen.process, seen.presence)
+        if successor is not None:  # the bus retains the wrong one now
+            topic = topics.of_process(seen.process, topics.Channel.PRESENCE)
+            return [Publish(topic, successor.encoded, retain=True)] if self.bus_up else []
         if not self._fleet.update(seen.process, seen.presence, seen.encoded, now.wall):
             return []
         self._deadlines.begin(_ExpireFleet(), now.steady + EXPIRE_EVERY)
@@ -224,9 +246,12 @@ class Relay:
             self._deadlines.begin(_ExpireFleet(), now.steady + EXPIRE_EVERY)
         if not self.bus_up:
             return []
+        expired = self._fleet.expire(now.wall)
+        for process in expired:
+            self._followed.pop(process, None)
         return [
             Publish(topics.of_process(process, topics.Channel.PRESENCE), b"", retain=True)
-            for process in self._fleet.expire(now.wall)
+            for process in expired
         ]
 
     # Viewers coming and going
@@ -244,7 +269,7 @@ class Relay:
         if left is None:
             return []  # its token ended before
         self._deadlines.clear(_TokenEnds(viewer))
-        effects = self._dispatch.viewer_left(viewer)
+        effects = self._dispatch.viewer_left(viewer, now.steady)
         effects += self._subscriptions.arrange(viewer, (), (), now.steady)
         logger.info("%s left (%s)", left.claims.subject, viewer)
         return effects

@@ -1,5 +1,7 @@
 """What the relay's core is told (`Happening`) and what it orders its faces to do (`Effect`)."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from sonde_broker.calls import Call
@@ -103,10 +105,10 @@ class Span(Struct, frozen=True):
 class Frame(Struct, frozen=True):
     """One notification, ready to be written, and what a viewer misses that does not get it."""
 
-    topic: Topic
+    topic: Topic | Literal["gap"]
     payload: bytes
     spans: tuple[Span, ...] = ()
-    """Of events."""
+    """Of events, or the gap itself."""
     items: tuple[tuple[str, bytes], ...] = ()
     """Of presence: process and message, so that the newest can be kept for a viewer that lags."""
 

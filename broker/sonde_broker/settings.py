@@ -123,10 +123,15 @@ def choose_key(choice: KeyChoice, listen: HostPort, *, site: bool) -> KeyChoice:
         return choice
     if choice.public_key is not None or choice.jwks is not None:
         raise InvalidSettings("--site issues a token itself and takes --secret-file only")
-    secret = choice.secret or local.path().parent / "secret"
+    secret = choice.secret or site_secret()
     if choice.secret is None:
         make_secret(secret)
     return KeyChoice(secret=secret)
+
+
+def site_secret() -> Path:
+    """Where the broker of `sonde up` keeps its key."""
+    return local.path().parent / "secret"
 
 
 def make_secret(path: Path) -> None:

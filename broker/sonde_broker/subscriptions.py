@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sonde_broker import answers
 from sonde_broker.relay_io import Deliver, Frame, Span, ViewerId
-from sonde_wire import Address, Selector
+from sonde_wire import Address, Selector, rpc
 from sonde_wire.rpc import Topic
 
 WINDOW = 0.020
@@ -39,6 +39,7 @@ class Group:
         self._metrics: dict[str, bytes] = {}
         self._events: list[bytes] = []
         self._spans: dict[tuple[str, str], tuple[int, int]] = {}
+        self._gaps: list[Span] = []
         self._collected = 0
 
     def wants(self, topic: Topic, process: Address) -> bool:
@@ -67,6 +68,10 @@ class Group:
         self._events.append(joined)
         self._collected += len(joined)
 
+    def collect_gap(self, gap: Span) -> None:
+        """Events that the broker did not get. It is told before the events of its window."""
+        self._gaps.append(gap)
+
     @property
     def full(self) -> bool:
         return self._collected >= MOST_COLLECTED
@@ -78,6 +83,9 @@ class Group:
             frames.append(
                 Frame("presence", answers.spliced("presence", self._presence.values()), items=items)
             )
+        for gap in self._gaps:
+            told = rpc.Gap(process=gap.process, boot=gap.boot, first=gap.first, last=gap.last)
+            frames.append(Frame("gap", answers.notification("gap", told), spans=(gap,)))
         if self._events:
             spans = tuple(Span(*key, *ends) for key, ends in self._spans.items())
             frames.append(Frame("events", answers.spliced("events", self._events), spans=spans))
@@ -86,6 +94,7 @@ class Group:
         if not frames:
             return []
         self._presence, self._metrics, self._events, self._spans, self._collected = {}, {}, [], {}, 0
+        self._gaps = []
         self.flushed = now
         return [Deliver(tuple(sorted(self.viewers)), tuple(frames))]
 

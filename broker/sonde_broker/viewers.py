@@ -85,7 +85,8 @@ class Viewers:
         """While the block lasts viewers can connect; at its end they are closed with 1012 (come back later).
 
         Tasks: `viewers: watch`, cancelled at the end; `viewers: close ...`, one for each viewer that the core
-        has closed, each ended by its own timeout; and the library's own task for each connection.
+        has closed or that was too slow, each ended by its own timeout; and the library's own task for each
+        connection.
         """
         quiet = logging.getLogger(f"{__name__}.websockets")
         quiet.setLevel(logging.WARNING)  # at debug level the library logs headers, tokens among them
@@ -123,13 +124,14 @@ class Viewers:
                 if (viewer := self._viewers.get(name)) is not None and _open(viewer):
                     viewer.outbox.send(payload)
             case CloseViewer(name, code, reason):
-                viewer = self._viewers.get(name)
-                if viewer is not None and self._closers is not None:
-                    self._closers.create_task(
-                        _close(viewer.connection, code, reason), name=f"viewers: close {name}"
-                    )
+                if (viewer := self._viewers.get(name)) is not None:
+                    self._close_later(name, viewer, code, reason)
             case _:
                 assert_never(effect)
+
+    def _close_later(self, name: ViewerId, viewer: _Viewer, code: int, reason: str) -> None:
+        if self._closers is not None:
+            self._closers.create_task(_close(viewer.connection, code, reason), name=f"viewers: close {name}")
 
     # Before a viewer is one
 
@@ -170,7 +172,7 @@ class Viewers:
 
     def _reject(self, connection: ServerConnection, path: str, rejected: Rejected) -> Response:
         logger.warning(
-            "rejected %s for %s: %d %s", _peer(connection), path, rejected.status, rejected.text.strip()
+            "rejected %s for %.200r: %d %s", _peer(connection), path, rejected.status, rejected.text.strip()
         )
         response = plain(rejected.status, rejected.text)
         if rejected.challenge:
@@ -215,7 +217,7 @@ class Viewers:
                 case Call():
                     self._tell(ViewerCalled(name, read))
                 case Unreadable(id, failure):
-                    logger.info("unreadable call of %s: %s", name, failure.message)
+                    logger.info("unreadable call of %s: %r", name, failure.message)
                     outbox.send(answers.failure(id, failure))
                     if read.malformed and strikes.strike(now()):
                         logger.warning("%s sends malformed messages", name)
@@ -229,6 +231,7 @@ class Viewers:
             for name, viewer in list(self._viewers.items()):
                 if (why := viewer.outbox.watch(loop.time())) is not None:
                     logger.warning("cut off viewer %s: %s", name, why)
+                    self._close_later(name, viewer, rpc.CLOSE_SLOW_VIEWER, "this viewer reads too slowly")
 
     async def _stop(self, server: Server) -> None:
         server.close(code=1012, reason="the broker restarts")

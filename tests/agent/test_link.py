@@ -113,3 +113,20 @@ def test_only_json_numbers_are_sent() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         link.encode(link.Result(id=1, value=float("nan")))
     assert json.loads(link.encode(link.Result(id=1)))["type"] == "result"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"result","id":"1"}',
+        b'{"type":"result","id":true}',
+        b'{"type":"ending","code":1.5}',
+        b'{"type":"welcome","version":1,"process":["x"]}',
+        b'{"type":"call","id":1,"operation":"stacks","arguments":[]}',
+        b'{"type":"result","id":1,"value":NaN}',
+        b'{"type":"result","id":1,"value":"\xed\xa0\x80"}',
+    ],
+)
+def test_a_field_of_a_wrong_type_is_malformed(line: bytes) -> None:
+    with pytest.raises(link.MalformedLine):
+        link.decode(line)

@@ -5,13 +5,22 @@ from typing import Any
 
 import pytest
 
-from sonde_broker.relay_io import BusDown, BusUp, ReplySeen, ViewerLeft
-from sonde_wire import Code, Failure, Reason, Scope, bus, codec, dap
+from sonde_broker.relay_io import (
+    BusDown,
+    BusUp,
+    Happening,
+    PresenceCleared,
+    PresenceSeen,
+    ReplySeen,
+    ViewerLeft,
+)
+from sonde_wire import Address, Code, Failure, Reason, Scope, bus, codec, dap
 from sonde_wire.rpc import METHODS
 from tests.broker.messages import BOOT, CART, CHECKOUT, OTHER_BOOT, batch, presence, session_closed
 from tests.broker.stage import Stage, answer, commands, error, message, sent
 from tests.broker.tokens import claims, token
 
+ADDRESS = Address.parse(CHECKOUT)
 GONE = Failure(code=Code.NOT_FOUND, reason=Reason.UNKNOWN_SESSION, message="no such session")
 UNKNOWN = ("not_found", "unknown_session")
 
@@ -223,6 +232,40 @@ def test_a_viewer_that_leaves_closes_its_sessions_and_no_others(stage: Stage) ->
     closing = commands(stage.tell(ViewerLeft("ada")))
     assert {command.operation for command in closing} == {bus.CloseSession(session=each) for each in hers}
     assert commands(stage.dap("bob", his))
+
+
+def test_a_close_that_nobody_answers_is_sent_again_but_not_for_ever(stage: Stage) -> None:
+    session = stage.open_session("ada")
+    stage.tell(ViewerLeft("ada"))
+    again = commands(stage.after(60))
+    assert [command.operation for command in again] == [bus.CloseSession(session=session)] * 2
+    assert len({command.id for command in again}) == 2
+    assert commands(stage.after(60)) == []
+
+
+@pytest.mark.parametrize("failure", [None, GONE])
+def test_a_close_that_was_answered_is_not_sent_again(stage: Stage, failure: Failure | None) -> None:
+    stage.open_session("ada")
+    [closing] = commands(stage.tell(ViewerLeft("ada")))
+    assert commands(stage.reply(closing.id, process=CART)) == []
+    assert stage.reply(closing.id, failure=failure) == []
+    assert commands(stage.after(60)) == []
+
+
+@pytest.mark.parametrize(
+    "end", [BusDown(), PresenceSeen(ADDRESS, presence(state="ended"), b"1"), PresenceCleared(ADDRESS)]
+)
+def test_a_close_is_not_sent_again_to_who_is_gone(stage: Stage, end: Happening) -> None:
+    stage.open_session("ada")
+    assert commands(stage.tell(ViewerLeft("ada")))
+    stage.tell(end)
+    assert commands(stage.after(60)) == []
+
+
+def test_sessions_of_boots_that_are_over_do_not_count(stage: Stage) -> None:
+    for number in range(20):
+        stage.presence(presence(boot=f"{number:032x}", started=1000.0 + number))
+        stage.open_session("ada")
 
 
 def test_a_viewer_whose_token_ends_closes_its_sessions_too(stage: Stage) -> None:

@@ -213,11 +213,11 @@ async def test_a_message_of_the_limit_passes_and_one_byte_more_closes(broker: Br
 
 async def test_more_calls_than_the_rate_allows_are_refused_one_by_one(broker: Broker) -> None:
     async with viewer(broker.url, token()) as ada:
-        asked = [await ada.send("whoami") for _ in range(60)]
+        asked = [await ada.send("whoami") for _ in range(300)]
         answers = [await ada.answer_to(each) for each in asked]
         refused = [each["error"]["data"]["reason"] for each in answers if "error" in each]
         assert set(refused) == {"too_many"}
-        assert "error" not in answers[39]
+        assert all("error" not in each for each in answers[:200])
 
 
 async def test_a_token_that_ends_closes_and_one_that_is_renewed_does_not(broker: Broker) -> None:

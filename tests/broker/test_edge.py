@@ -168,6 +168,15 @@ async def test_a_viewer_that_does_not_read_is_cut_off_and_the_others_miss_nothin
             slow.close()
 
 
+async def test_a_viewer_that_reads_too_slowly_is_told_so_if_it_gets_that_far(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LONGEST_LAG", 0.0)
+    monkeypatch.setattr(outbox, "CAUGHT_UP", -1)
+    async with viewer(broker.url, token("ada")) as ada:
+        assert await ada.closed() == (rpc.CLOSE_SLOW_VIEWER, "this viewer reads too slowly")
+
+
 def reached(seq: int, told: list[Message]) -> bool:
     newest = told[-1]
     return newest.get("method") == "events" and newest["params"]["events"][-1]["seq"] == seq

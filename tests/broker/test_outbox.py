@@ -13,7 +13,7 @@ class Line:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.unsent = 0
-        self.aborted = False
+        self.closing = False
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
@@ -22,11 +22,8 @@ class Line:
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
-    def abort(self) -> None:
-        self.aborted = True
-
     def is_closing(self) -> bool:
-        return self.aborted
+        return self.closing
 
 
 @pytest.fixture
@@ -117,14 +114,38 @@ def test_a_large_answer_is_not_held_against_its_viewer(box: Outbox, line: Line) 
 def test_one_with_too_much_unsent_is_cut(box: Outbox, line: Line) -> None:
     line.unsent = CUT_ABOVE + 1
     assert box.watch(1.0)
-    assert line.aborted
+
+
+def test_nothing_more_is_written_to_one_that_was_cut_off_and_that_is_told_once(
+    box: Outbox, line: Line
+) -> None:
+    line.unsent = CUT_ABOVE + 1
+    box.watch(1.0)
+    box.send(b"{}")
+    deliver(box, events(1, 1))
+    line.unsent = 0
+    assert box.watch(2.0) is None
+    deliver(box, events(2, 2))
+    assert line.written == []
+
+
+def test_the_gap_of_one_that_lags_takes_in_what_the_broker_itself_did_not_get(
+    box: Outbox, line: Line
+) -> None:
+    line.unsent = LAG_ABOVE + 1
+    missed = Frame("gap", b"{}", spans=(Span(CHECKOUT, BOOT, 5, 6),))
+    deliver(box, missed, Frame("events", b"{}", spans=(Span(CHECKOUT, BOOT, 3, 9),)))
+    line.unsent = 0
+    box.watch(1.0)
+    assert [each["params"] for each in texts(line)] == [  # type: ignore[index]  # decoded JSON
+        {"process": CHECKOUT, "boot": BOOT, "first": 3, "last": 9}
+    ]
 
 
 def test_one_that_asks_without_ever_reading_is_cut(box: Outbox, line: Line) -> None:
     for _ in range(outbox.MOST_ANSWERS // CUT_ABOVE + 1):
         box.send(b" " * CUT_ABOVE)
     assert box.watch(1.0)
-    assert line.aborted
 
 
 def test_one_that_stays_behind_for_too_long_is_cut_and_one_that_recovers_is_not(
@@ -137,13 +158,11 @@ def test_one_that_stays_behind_for_too_long_is_cut_and_one_that_recovers_is_not(
     assert box.watch(2.0 + LONGEST_LAG) is None
     line.unsent = CAUGHT_UP + 1
     assert box.watch(3.0 + LONGEST_LAG) is None
-    assert not line.aborted
     assert box.watch(3.1 + 2 * LONGEST_LAG)
-    assert line.aborted
 
 
 def test_nothing_is_written_to_a_line_that_is_closing(box: Outbox, line: Line) -> None:
-    line.aborted = True
+    line.closing = True
     box.send(b"{}")
     deliver(box, events(1, 1))
     assert box.watch(1.0) is None

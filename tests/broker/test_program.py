@@ -19,7 +19,7 @@ from sonde_broker.errors import CannotListen, InvalidSettings
 from sonde_broker.serve import running
 from sonde_broker.settings import HostPort, KeyChoice, check_hosts, check_origins, choose_key, make_secret
 from sonde_broker.tokens import verify
-from sonde_wire import Scope, Selector, codec, rpc
+from sonde_wire import Scope, Selector, codec, local, rpc
 from tests.broker.conftest import settings
 from tests.broker.tokens import RULES, SECRET
 
@@ -127,6 +127,19 @@ def test_a_token_that_is_issued_is_taken(secret: Path, capsys: pytest.CaptureFix
     assert "valid" in shown.err
     assert main(["token", "show", "--secret-file", str(secret), issued["token"][:-4] + "AAAA"]) == 1
     assert main(["token", "show", "nonsense"]) == 1
+
+
+def test_a_token_is_issued_with_the_key_of_the_site_that_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SONDE_SITE", str(tmp_path / "site.json"))
+    (tmp_path / "secret").write_bytes(SECRET)
+    asked = ["token", "issue", "--sub", "ana", "--scope", "observe inspect", "--processes", "prod/checkout/*"]
+    assert main(asked) == 2
+    assert "sonde up" in capsys.readouterr().err
+    local.write(local.Site(url="http://127.0.0.1:1", bus="mqtt://127.0.0.1:1", token="t", pid=os.getpid()))
+    assert main(asked) == 0
+    assert verify(capsys.readouterr().out.strip(), RULES, time.time()).subject == "ana"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import msgspec
 import pytest
 
-from sonde_broker.relay_io import BusDown, BusUp, Deliver, PresenceCleared, Publish, ViewerLeft
+from sonde_broker.relay_io import BusDown, BusUp, Deliver, Effect, PresenceCleared, Publish, ViewerLeft
 from sonde_broker.subscriptions import WINDOW
 from sonde_wire import Address, Scope, codec, rpc
 from tests.broker.messages import (
     BOOT,
     CART,
     CHECKOUT,
+    OTHER_BOOT,
     batch,
     metrics,
     presence,
@@ -74,7 +75,55 @@ def test_an_ended_process_is_kept_for_an_hour_and_then_taken_off_the_bus(stage: 
     assert answer(stage.call("ada", "process.list")) == {"processes": []}
 
 
+def test_the_late_will_of_an_earlier_boot_does_not_take_its_successor_away(stage: Stage) -> None:
+    stage.join("ada")
+    stage.call("ada", "subscribe", topics=["presence"])
+    successor = presence(boot=OTHER_BOOT, started=1005.0)
+    stage.presence(presence(started=999.0))
+    stage.presence(successor)
+    assert stage.presence(presence(state="lost", started=999.0)) == [
+        Publish(f"sonde/v1/process/{CHECKOUT}/presence", codec.encode(successor), retain=True)
+    ]
+    [listed] = answer(stage.call("ada", "process.list"))["processes"]
+    assert (listed["boot"], listed["state"]) == (OTHER_BOOT, "online")
+    effects = stage.presence(presence(state="ended", boot=OTHER_BOOT, started=1005.0)) + stage.after(WINDOW)
+    assert [each["state"] for each in delivered(effects, "ada", "presence")] == ["ended"]
+
+
 # events and metrics
+
+
+def gaps(effects: list[Effect]) -> list[tuple[int, int]]:
+    return [
+        (gap["first"], gap["last"])
+        for effect in effects
+        if isinstance(effect, Deliver)
+        for frame in effect.frames
+        if frame.topic == "gap"
+        for gap in [msgspec.json.decode(frame.payload)["params"]]
+    ]
+
+
+def test_a_hole_in_what_the_bus_brings_is_told_as_a_gap(stage: Stage) -> None:
+    stage.join("ada")
+    stage.call("ada", "subscribe", topics=["events"])
+    assert gaps(stage.events(batch(started(40)))) == []  # what was before is history
+    effects = stage.events(batch(started(44))) + stage.after(WINDOW)
+    assert gaps(effects) == [(41, 43)]
+    assert [each["seq"] for each in delivered(effects, "ada", "events")] == [44]
+    assert (
+        gaps(stage.events(batch(started(44))) + stage.after(WINDOW)) == []
+    )  # sent again after a reconnection
+    assert gaps(stage.events(batch(started(45))) + stage.after(WINDOW)) == []
+
+
+def test_a_process_that_starts_again_counts_anew_and_that_is_no_gap(stage: Stage) -> None:
+    stage.join("ada")
+    stage.call("ada", "subscribe", topics=["events"])
+    effects = stage.events(batch(started(7)))
+    effects += stage.events(batch(started(1, boot=OTHER_BOOT))) + stage.after(WINDOW)
+    effects += stage.events(batch(started(2, boot=OTHER_BOOT))) + stage.after(WINDOW)
+    assert gaps(effects) == []
 
 
 def test_events_go_only_to_viewers_whose_selector_matches(stage: Stage) -> None:

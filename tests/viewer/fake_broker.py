@@ -68,6 +68,8 @@ class FakeBroker:
             "dap": self._answer_dap,
         }
         self.dap: dict[str, DapAnswer] = {}
+        self.delays: dict[str, asyncio.Event] = {}
+        """By method: its answer waits for that."""
         self.session = bus.SessionState(
             session="s1", process=SHOP.process, boot=BOOT, capabilities=codec.raw(CAPABILITIES)
         )
@@ -133,6 +135,8 @@ class FakeBroker:
         params = codec.decode(request.params, rpc.METHODS[request.method].params)
         self.requests.append((request.method, params))
         self._asked.set()
+        if request.method in self.delays:
+            await self.delays[request.method].wait()
         result = self.answers[request.method](params)
         if isinstance(result, Failure):
             response = rpc.Response(id=request.id, error=rpc.Error.of(result))

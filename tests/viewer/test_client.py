@@ -1,8 +1,9 @@
 import asyncio
+import logging
 
 import pytest
 
-from sonde_viewer import ConnectionLost, NoAnswer, Refused, Viewer, connect
+from sonde_viewer import ConnectionLost, NoAnswer, Refused, Viewer, Watch, connect
 from sonde_viewer.errors import ConnectionDenied
 from sonde_wire import Code, MalformedMessage, Reason, bus, codec, rpc
 from tests.viewer.fake_broker import BOOT, SHOP, TOKEN, FakeBroker, presence, refusal
@@ -67,7 +68,6 @@ async def test_the_callers_own_error_comes_out_as_it_is(broker: FakeBroker) -> N
     ("code", "says"),
     [
         (rpc.CLOSE_UNAUTHENTICATED, "expired"),
-        (rpc.CLOSE_FORBIDDEN, "more scopes"),
         (rpc.CLOSE_SLOW_VIEWER, "too slowly"),
         (rpc.CLOSE_BAD_MESSAGE, "same version"),
         (1012, "restarting"),
@@ -147,5 +147,96 @@ async def test_a_refused_subscription_is_told_and_leaves_nothing_behind(
 
 async def test_the_state_of_the_bus_is_followed(broker: FakeBroker, viewer: Viewer) -> None:
     await broker.notify("bus", rpc.BusStatus(bus="down"))
+    await viewer.processes()
+    assert viewer.bus == "down"
+
+
+async def test_the_state_of_the_bus_is_also_learnt_from_whoami(broker: FakeBroker, viewer: Viewer) -> None:
+    broker.answers["whoami"] = lambda _: rpc.Welcome(
+        broker="b", version="0", subject="ada", scopes=(), selectors=(), expires=1.0, bus="down"
+    )
     await viewer.whoami()
     assert viewer.bus == "down"
+
+
+async def test_a_token_is_renewed(broker: FakeBroker, viewer: Viewer) -> None:
+    renewed = rpc.Welcome(broker="b", version="0", subject="ada", scopes=(), selectors=(), expires=9.0)
+    broker.answers["token.renew"] = lambda _: renewed
+    assert await viewer.renew("a fresh one") == renewed
+    assert broker.asked("token.renew") == [rpc.RenewToken(token="a fresh one")]
+
+
+async def test_what_arrived_before_the_line_broke_is_read_first(broker: FakeBroker, viewer: Viewer) -> None:
+    async with viewer.watch("presence") as watch:
+        await broker.notify("presence", rpc.PresenceItems(presence=(codec.raw(SHOP),)))
+        await broker.close(1012)
+        with pytest.raises(ConnectionLost):
+            await viewer.stacks(SHOP)
+        assert await anext(watch) == SHOP
+        with pytest.raises(ConnectionLost, match="restarting"):
+            await anext(watch)
+
+
+async def test_a_watch_that_was_closed_is_over(broker: FakeBroker, viewer: Viewer) -> None:
+    watch = viewer.watch("events")
+    async with watch:
+        pass
+    assert [each async for each in watch] == []
+    assert len(broker.asked("subscribe")) == 1
+
+
+async def test_who_waits_elsewhere_is_told_when_the_connection_is_left(broker: FakeBroker) -> None:
+    async with asyncio.TaskGroup() as tasks, connect(broker.url, TOKEN) as viewer:
+        watch = await viewer.watch("events").__aenter__()
+        waiting = tasks.create_task(_failing(watch))
+        await asyncio.sleep(0)
+    assert "closed here" in str(waiting.result())
+
+
+async def _failing(watch: Watch[bus.AnyEvent]) -> ConnectionLost:
+    with pytest.raises(ConnectionLost) as caught:
+        await anext(watch)
+    return caught.value
+
+
+async def test_errors_that_are_raised_again_do_not_grow(broker: FakeBroker, viewer: Viewer) -> None:
+    await broker.close(1012)
+    lengths = set()
+    for _ in range(4):
+        with pytest.raises(ConnectionLost) as caught:
+            await viewer.whoami()
+        lengths.add(len(list(caught.traceback)))
+    assert len(lengths) <= 2  # the first may come from another place
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "undone"),
+    [
+        ("session.open", None, ("session.close", rpc.OfSession(session="s1"))),
+        ("subscribe", rpc.Subscribed(subscription=7), ("unsubscribe", rpc.Unsubscribe(subscription=7))),
+    ],
+)
+async def test_what_was_asked_for_and_not_waited_for_is_taken_back(
+    broker: FakeBroker, viewer: Viewer, method: str, answer: object, undone: tuple[str, rpc.Params]
+) -> None:
+    late = asyncio.Event()
+    broker.delays[method] = late
+    opening = asyncio.create_task(viewer.debug(SHOP).__aenter__())
+    await broker.was_asked(method)
+    opening.cancel()
+    await asyncio.sleep(0)
+    broker.answers[method] = (lambda _: answer) if answer else broker.answers[method]
+    late.set()
+    await asyncio.gather(opening, return_exceptions=True)
+    await broker.was_asked(undone[0])
+    assert undone in broker.requests
+
+
+async def test_the_librarys_own_log_never_has_the_token(
+    broker: FakeBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with connect(broker.url, TOKEN) as viewer:
+            await viewer.whoami()
+    said = [record.getMessage() for record in caplog.records if record.name != "websockets.server"]
+    assert TOKEN not in "".join(said)  # the fake broker's own log is not ours

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pty
 import sys
 from pathlib import Path
 from typing import Any
@@ -186,14 +187,26 @@ async def test_a_refusal_is_exit_1_and_its_sentence(broker: FakeBroker) -> None:
     assert (code, output, errors) == (1, "", "sonde: not for you; ask somebody else\n")
 
 
-@pytest.mark.parametrize("arguments", [("ps",), ("ps", "--colour"), ("nonsense",), ()])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ps",),
+        ("ps", "--colour"),
+        ("events", "--count", "0"),
+        ("events", "--for", "nan"),
+        ("debug", "shop", "--timeout", "-1"),
+        ("nonsense",),
+        (),
+    ],
+)
 async def test_a_usage_error_is_exit_2(arguments: tuple[str, ...]) -> None:
     code, _, _ = await sonde(*arguments)
     assert code == 2
 
 
-async def test_a_selector_that_is_none_is_a_usage_error(broker: FakeBroker) -> None:
-    code, _, errors = await sonde("ps", "Not a selector", broker=broker)
+@pytest.mark.parametrize("options", [(), ("--watch",)])
+async def test_a_selector_that_is_none_is_a_usage_error(broker: FakeBroker, options: tuple[str, ...]) -> None:
+    code, _, errors = await sonde("ps", "Not a selector", *options, broker=broker)
     assert code == 2
     assert "namespace/service/instance" in errors
 
@@ -244,3 +257,41 @@ async def test_up_and_demo_do_not_start_a_second_site(tmp_path: Path) -> None:
 async def test_open_prints_the_link(tmp_path: Path) -> None:
     code, output, _ = await sonde("open", "--print", "--url", "https://sonde.example.com", "--token", "t")
     assert (code, output) == (0, "https://sonde.example.com/#token=t\n")
+
+
+async def test_tab_completes_a_command_at_the_prompt(stopping: FakeBroker, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("SONDE_")}
+    variables |= {
+        "SONDE_URL": stopping.url,
+        "SONDE_TOKEN": TOKEN,
+        "XDG_STATE_HOME": str(tmp_path),
+        "TERM": "xterm",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sonde_viewer", "debug", "shop"),
+        env=variables,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    try:
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(_until, ours, b"(sonde)")
+            os.write(ours, b"tbr\t")
+            await asyncio.to_thread(_until, ours, b"eak")
+            os.write(ours, b"\x15quit\r")
+            await asyncio.to_thread(_until, ours, b"runs on")
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(ours)
+
+
+def _until(terminal: int, text: bytes) -> None:
+    said = b""
+    while text not in said:
+        said += os.read(terminal, 4096)

@@ -1,10 +1,13 @@
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import msgspec
 import pytest
 
 from sonde_viewer import ConnectionLost, DapError, NoAnswer, Refused, SessionClosed, Viewer
+from sonde_viewer.prompt.debugger import Debugger
 from sonde_wire import Code, Reason, bus, codec, rpc
 from tests.viewer.fake_broker import CAPABILITIES, SHOP, FakeBroker, refusal
 
@@ -21,6 +24,44 @@ async def test_a_session_is_opened_after_its_events_are_subscribed_and_closed_at
         "unsubscribe",
     ]
     assert broker.asked("subscribe") == [rpc.Subscribe(topics=("events",), selector=SHOP.process)]
+
+
+async def test_a_session_ends_with_the_bus(broker: FakeBroker, viewer: Viewer) -> None:
+    async with viewer.debug(SHOP) as session:
+        await broker.notify("bus", rpc.BusStatus(bus="down"))
+        with pytest.raises(SessionClosed, match="bus"):
+            await session.stopped(within=5)
+        with pytest.raises(SessionClosed):
+            await session.threads()
+
+
+async def test_a_breakpoint_that_the_debugger_refuses_is_none(broker: FakeBroker, viewer: Viewer) -> None:
+    broker.dap["setBreakpoints"] = lambda _: {"success": False, "message": "no"}
+    async with viewer.debug(SHOP) as session:
+        debugger = Debugger(viewer, session, patience=1)
+        with pytest.raises(DapError):
+            await debugger.execute("break /app/shop.py:2")
+        assert (await debugger.execute("breaks")).data == {"breakpoints": []}
+
+
+async def test_events_that_nobody_reads_any_more_are_not_kept(broker: FakeBroker, viewer: Viewer) -> None:
+    async with viewer.debug(SHOP) as session:
+        reader = weakref.ref(session.events())
+        kept = session.events()
+        await broker.event("output", output="x")
+        assert (await anext(kept))["event"] == "output"
+        gc.collect()
+        assert reader() is None
+
+
+async def test_a_close_that_is_not_answered_does_not_hide_the_callers_error(
+    broker: FakeBroker, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sonde_viewer.client.DEADLINE", 0.05)
+    with pytest.raises(ZeroDivisionError):
+        async with viewer.debug(SHOP):
+            broker.answers["session.close"] = broker.answers["unsubscribe"] = lambda _: None
+            raise ZeroDivisionError
 
 
 async def test_a_refused_session_leaves_no_subscription_behind(broker: FakeBroker, viewer: Viewer) -> None:

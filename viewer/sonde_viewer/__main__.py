@@ -114,7 +114,7 @@ def _no_verb(words: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="say which version this is")
-    verbs = parser.add_subparsers(title="commands", metavar="", dest="verb")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", dest="verb")
     for name, verb in VERBS.items():
         verbs.add_parser(name, help=verb.summary, add_help=False)
     if not words:

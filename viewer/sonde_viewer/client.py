@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Literal, TypeVar, assert_never, overload
 
@@ -21,10 +21,11 @@ from sonde_viewer import calls, errors, names, target
 from sonde_viewer.errors import ConnectionLost, NoAnswer, Refused, SessionClosed, ViewerError
 from sonde_viewer.session import DebugSession
 from sonde_viewer.watch import Item, Route, Watch, goes_to
-from sonde_wire import Selector, bus, codec, local, rpc
+from sonde_wire import MalformedMessage, Selector, bus, codec, local, rpc
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Undo = Callable[[Raw], tuple[str, rpc.Params]]
 
 DEADLINE = 15.0
 """Seconds for an answer, unless a method says otherwise. The broker's own deadlines are shorter."""
@@ -44,11 +45,22 @@ class Viewer:
         self._socket = socket
         self._calls = calls.Calls()
         self._answers: dict[int, asyncio.Future[Raw]] = {}
+        self._abandoned: dict[int, Undo] = {}
+        """By call: how to take back what it asked for, because whoever asked did not wait for the answer."""
         self._routes: list[Route] = []
         self._lost: ConnectionLost | None = None
 
     async def whoami(self) -> rpc.Welcome:
-        return await self._call("whoami", rpc.Nothing(), rpc.Welcome)
+        return self._welcomed(await self._call("whoami", rpc.Nothing(), rpc.Welcome))
+
+    async def renew(self, token: str) -> rpc.Welcome:
+        """Goes on with a fresh token of the same subject; sessions and watches stay. Its rights take the place of
+        the old one's. Call it before `expires` (of `whoami`) is over, when the broker closes the connection."""
+        return self._welcomed(await self._call("token.renew", rpc.RenewToken(token=token), rpc.Welcome))
+
+    def _welcomed(self, welcome: rpc.Welcome) -> rpc.Welcome:
+        self.bus = welcome.bus
+        return welcome
 
     async def processes(self, selector: str = "*") -> list[bus.Presence]:
         """Selectors: `shop`, `prod/shop`, `prod/shop/web-*`, `*`."""
@@ -96,7 +108,9 @@ class Viewer:
         subscription = await self._subscribe(session)
         try:
             params = rpc.OfProcess(process=address)
-            state = await self._call("session.open", params, bus.SessionState, _OPEN_SESSION)
+            state = await self._call(
+                "session.open", params, bus.SessionState, _OPEN_SESSION, undo=_close_opened
+            )
             session.opened(state)
             try:
                 yield session
@@ -111,7 +125,7 @@ class Viewer:
         then there is nothing left to close."""
         try:
             await self._call("session.close", rpc.OfSession(session=session), bus.Done)
-        except (ConnectionLost, Refused) as error:
+        except (ConnectionLost, Refused, NoAnswer) as error:
             logger.debug("session %s was closed before it was left: %s", session, error)
 
     async def _dap(self, call: rpc.DapCall, seconds: float) -> Any:
@@ -124,9 +138,11 @@ class Viewer:
         self._routes.append(route)
         try:
             params = rpc.Subscribe(topics=(route.topic,), selector=str(route.selector))
-            return (await self._call("subscribe", params, rpc.Subscribed)).subscription
+            subscribed = await self._call("subscribe", params, rpc.Subscribed, undo=_end_subscribed)
+            return subscribed.subscription
         except BaseException:
-            self._routes.remove(route)
+            if route in self._routes:
+                self._routes.remove(route)
             raise
 
     async def _unsubscribe(self, route: Route, subscription: int) -> None:
@@ -135,20 +151,26 @@ class Viewer:
         if self._lost is None:
             try:
                 await self._call("unsubscribe", rpc.Unsubscribe(subscription=subscription), bus.Done)
-            except ConnectionLost as error:
-                logger.debug("the connection ended before subscription %d: %s", subscription, error)
+            except (ConnectionLost, Refused, NoAnswer) as error:
+                logger.debug("subscription %d had ended before it was ended: %s", subscription, error)
 
     # calls
 
     async def _call(
-        self, method: str, params: rpc.Params, result: type[T], seconds: float | None = None
+        self,
+        method: str,
+        params: rpc.Params,
+        result: type[T],
+        seconds: float | None = None,
+        undo: Undo | None = None,
     ) -> T:
-        return codec.decode(await self._ask(method, params, seconds or DEADLINE), result)
+        return codec.decode(await self._ask(method, params, seconds or DEADLINE, undo), result)
 
-    async def _ask(self, method: str, params: rpc.Params, seconds: float) -> Raw:
-        """Raises `Refused`, `NoAnswer` or `ConnectionLost`."""
+    async def _ask(self, method: str, params: rpc.Params, seconds: float, undo: Undo | None = None) -> Raw:
+        """Raises `Refused`, `NoAnswer` or `ConnectionLost`. With `undo` the answer to a call that was cancelled, or
+        was too late, is still looked at: what was begun for nobody is ended."""
         if self._lost is not None:
-            raise self._lost
+            raise self._lost.with_traceback(None)
         number, frame = self._calls.ask(method, params)
         answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
@@ -163,8 +185,13 @@ class Viewer:
                 return answer.result()  # the reader noticed first: raises what it found
             raise errors.closed(_close_code(error)) from None
         finally:
-            self._calls.forget(number)
             del self._answers[number]
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen, also where the sending failed first
+            if undo is not None and self._lost is None and (answer.cancelled() or not answer.done()):
+                self._abandoned[number] = undo
+            else:
+                self._calls.forget(number)
 
     # the reader
 
@@ -173,7 +200,9 @@ class Viewer:
         try:
             async for frame in self._socket:
                 effect = self._calls.receive(frame)
-                if effect is not None:
+                if isinstance(effect, calls.Answered) and effect.id in self._abandoned:
+                    await self._undo(self._abandoned.pop(effect.id), effect.result)
+                elif effect is not None:
                     self._perform(effect)
         except websockets.ConnectionClosed as error:
             self._lose(errors.closed(_close_code(error)))
@@ -181,12 +210,24 @@ class Viewer:
             self._lose(ConnectionLost(f"the broker sent what this viewer cannot read: {error}"))
         else:
             self._lose(errors.closed(self._socket.close_code))
+        finally:
+            if self._lost is None:  # `connect` was left: whoever still waits elsewhere must not wait for ever
+                self._lose(ConnectionLost("this connection was closed here"))
+
+    async def _undo(self, undo: Undo, result: Raw) -> None:
+        try:
+            number, frame = self._calls.ask(*undo(result))
+        except MalformedMessage as error:
+            raise _Breakdown(str(error)) from None
+        self._calls.forget(number)  # nobody waits for that answer
+        await self._socket.send(frame, text=True)
 
     def _perform(self, effect: calls.Effect) -> None:
         match effect:
             case calls.Answered(id=number, result=result):
                 self._settle(number, result)
             case calls.Failed(id=number, failure=failure):
+                self._abandoned.pop(number, None)
                 self._settle(number, Refused(failure))
             case calls.PresenceArrived(items=presence):
                 for each in presence:
@@ -205,10 +246,18 @@ class Viewer:
                         route.miss(gap.last - gap.first + 1)
             case calls.BusChanged(bus=state):
                 self.bus = state
+                if state == "down":
+                    self._end_sessions()
             case calls.Broken(problem=problem):
                 raise _Breakdown(problem)
             case _:
                 assert_never(effect)
+
+    def _end_sessions(self) -> None:
+        """Without the bus every sidecar closes its sessions, and nobody can be told of it."""
+        for route in self._routes:
+            if isinstance(route, DebugSession):
+                route.fail(SessionClosed(route.process, "bus_lost"))
 
     def _deliver(self, topic: rpc.Topic, item: Item) -> None:
         for route in self._routes:
@@ -226,6 +275,7 @@ class Viewer:
 
     def _lose(self, error: ConnectionLost) -> None:
         self._lost = error
+        self._abandoned.clear()
         for number in self._calls.lose():
             self._settle(number, error)
         for route in self._routes:
@@ -234,6 +284,14 @@ class Viewer:
 
 class _Breakdown(Exception):
     """The peer broke the protocol; ends the reader."""
+
+
+def _close_opened(result: Raw) -> tuple[str, rpc.Params]:
+    return "session.close", rpc.OfSession(session=codec.decode(result, bus.SessionState).session)
+
+
+def _end_subscribed(result: Raw) -> tuple[str, rpc.Params]:
+    return "unsubscribe", rpc.Unsubscribe(subscription=codec.decode(result, rpc.Subscribed).subscription)
 
 
 def _address(process: str | bus.Presence) -> str:
@@ -277,9 +335,12 @@ class connect:
 
 
 async def _open(place: target.Target) -> ClientConnection:
+    quiet = logging.getLogger(f"{__name__}.websockets")
+    quiet.setLevel(logging.WARNING)  # at debug level the library logs headers, the token among them
     try:
         return await open_websocket(
             place.websocket,
+            logger=quiet,
             subprotocols=[websockets.Subprotocol(rpc.SUBPROTOCOL)],
             additional_headers={"Authorization": f"Bearer {place.token}"},
             proxy=None if place.local else True,

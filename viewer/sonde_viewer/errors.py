@@ -151,11 +151,6 @@ _DENIED = {
         message="the broker does not take this token: it is wrong or has expired; get a fresh one, with `sonde "
         "token issue` on the broker's machine",
     ),
-    rpc.CLOSE_FORBIDDEN: Failure(
-        code=Code.PERMISSION_DENIED,
-        reason=Reason.MISSING_SCOPE,
-        message="the token is good but does not allow this; ask for one with more scopes",
-    ),
 }
 _LOST = {
     1000: "the broker closed the connection",

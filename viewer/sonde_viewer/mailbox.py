@@ -51,7 +51,7 @@ class Mailbox(Generic[T]):
     async def __anext__(self) -> T:
         while not self._items:
             if self._end is not None:
-                raise self._end
+                raise self._end.with_traceback(None)  # it may be raised often, and would grow each time
             self._arrived.clear()
             await self._arrived.wait()
         return self._items.popleft()

@@ -7,11 +7,13 @@ Between the subscription and the answer to `session.open` its id is not known ye
 
 import asyncio
 import itertools
+import weakref
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from sonde_viewer.errors import DapError, NoAnswer, SessionClosed, ViewerError
-from sonde_viewer.mailbox import Mailbox
+from sonde_viewer.mailbox import LIMIT, Mailbox
 from sonde_viewer.stops import Stop, Stops
 from sonde_viewer.watch import Item, SeenOnce
 from sonde_wire import Selector, bus, codec, dap, rpc
@@ -42,16 +44,17 @@ class DebugSession:
         self._seq = itertools.count(1)
         self._stops = Stops()
         self._seen = SeenOnce()
-        self._early: list[bus.AnyEvent] = []
+        self._early: deque[bus.AnyEvent] = deque(maxlen=LIMIT)
         self._moved = asyncio.Event()
-        self._mailboxes: list[Mailbox[dict[str, Any]]] = []
+        self._mailboxes: weakref.WeakSet[Mailbox[dict[str, Any]]] = weakref.WeakSet()
+        """Those that somebody still reads."""
         self._error: ViewerError | None = None
 
     async def request(self, command: str, /, within: float | None = None, **arguments: Any) -> dict[str, Any]:
         """Any DAP request; the body of its response. Raises `DapError` when DAP's `success` is false,
         `Refused` when the broker or the sidecar does not pass it on."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         rule = dap.RULES.get(command)
         seconds = within or (rule.deadline if rule else 10.0) + _ON_THE_WAY
         request = {"seq": next(self._seq), "type": "request", "command": command, "arguments": arguments}
@@ -84,7 +87,7 @@ class DebugSession:
                         if stop.number > after and thread in {None, stop.thread}:
                             return stop
                     if self._error is not None:
-                        raise self._error
+                        raise self._error.with_traceback(None)
                     await self._moved.wait()
         except TimeoutError:
             raise NoAnswer("stop", within or 0) from None
@@ -95,7 +98,7 @@ class DebugSession:
         mailbox: Mailbox[dict[str, Any]] = Mailbox()
         if self._error is not None:
             mailbox.close()
-        self._mailboxes.append(mailbox)
+        self._mailboxes.add(mailbox)
         return mailbox
 
     # breakpoints
@@ -197,9 +200,9 @@ class DebugSession:
         self.boot = state.boot
         self._stops.told(codec.decode_any(body) for body in state.stops)
         self.id = state.session
-        early, self._early = self._early, []
-        for event in early:
+        for event in self._early:
             self._handle(event)
+        self._early.clear()
 
     def deliver(self, item: Item) -> None:
         if not isinstance(item, bus.Event) or not self._seen.is_new(item):
@@ -207,6 +210,7 @@ class DebugSession:
         if self.id:
             self._handle(item)
         else:
+            self.lost += len(self._early) == LIMIT
             self._early.append(item)
 
     def miss(self, count: int) -> None:

@@ -10,6 +10,8 @@ from sonde_wire import Address, Selector, bus, rpc
 
 Item = bus.Presence | bus.AnyEvent | bus.Metrics
 T = TypeVar("T", bound=Item)
+_REMEMBERED = 20_000
+"""Processes."""
 
 
 class Route(Protocol):
@@ -35,17 +37,20 @@ class SeenOnce:
         self._last: dict[str, tuple[str, int]] = {}
 
     def is_new(self, event: bus.Event) -> bool:
-        boot, seq = self._last.get(event.process, ("", 0))
-        if boot == event.boot and event.seq <= seq:
-            return False
-        self._last[event.process] = (event.boot, event.seq)
-        return True
+        boot, seq = self._last.pop(event.process, ("", 0))
+        new = boot != event.boot or event.seq > seq
+        self._last[event.process] = (event.boot, event.seq) if new else (boot, seq)
+        if len(self._last) > _REMEMBERED:  # the one that has been silent for longest
+            del self._last[next(iter(self._last))]
+        return new
 
 
 class Watch(Generic[T]):
-    """Iterate over it; it subscribes when first used and raises `ConnectionLost` when the line breaks.
+    """Iterate over it; it subscribes when first used and raises `ConnectionLost` when the line breaks, after what had
+    arrived until then.
 
-    `async with` it, or call `aclose`, to end the subscription before the connection ends. `lost` counts what
+    `async with` it, or call `aclose`, to end the subscription before the connection ends: a loop that is left by
+    `break` can be taken up again, so that leaving it does not. Once closed it is over. `lost` counts what
     this reader did not get since the beginning, whoever dropped it: the broker, because the line was too
     slow, or the queue here (10,000 items), because the reader was.
     """
@@ -64,6 +69,7 @@ class Watch(Generic[T]):
         self._subscribe = subscribe
         self._unsubscribe = unsubscribe
         self._subscription: int | None = None
+        self._over = False
         self._items: Mailbox[Item] = Mailbox(limit)
         self._seen = SeenOnce()
 
@@ -81,6 +87,7 @@ class Watch(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
+        self._over = True
         self._items.close()
         if self._subscription is not None:
             subscription, self._subscription = self._subscription, None
@@ -94,7 +101,7 @@ class Watch(Generic[T]):
         return await self._items.__anext__()  # type: ignore[return-value]  # the topic decides the type
 
     async def _open(self) -> None:
-        if self._subscription is None:
+        if self._subscription is None and not self._over:
             self._subscription = await self._subscribe(self)
 
     def deliver(self, item: Item) -> None:
@@ -106,4 +113,5 @@ class Watch(Generic[T]):
 
     def fail(self, error: ViewerError) -> None:
         self._subscription = None
+        self._over = True
         self._items.fail(error)

@@ -23,7 +23,6 @@ and the JWT. The server selects `sonde.v1` and never echoes the token."""
 
 CLOSE_BAD_MESSAGE = 4400
 CLOSE_UNAUTHENTICATED = 4401
-CLOSE_FORBIDDEN = 4403
 CLOSE_SLOW_VIEWER = 4440
 
 Topic = Literal["presence", "events", "metrics"]
@@ -157,7 +156,7 @@ NOTIFICATIONS: Mapping[str, tuple[type[Struct], str]] = {
     "presence": (PresenceItems, "Items are Presence messages, newest state of each process"),
     "events": (EventItems, "Items are Event messages in order"),
     "metrics": (MetricItems, "Items are Metrics messages, newest of each process"),
-    "gap": (Gap, "Events that this viewer will not get"),
+    "gap": (Gap, "Events that this viewer will not get: it or the bus was too slow for them"),
     "bus": (BusStatus, "The broker lost or regained the bus"),
 }
 

@@ -20,9 +20,9 @@ DRAINED_WITHIN = 6.0
 
 _EXAMPLES = f"""\
 examples:
-  python -m sonde_agent.sidecar
+  sonde sidecar
       on a Unix socket in a new private directory, for the bus that `sonde up` left
-  python -m sonde_agent.sidecar --listen unix:/run/sonde/sidecar.sock --token-file /run/sonde/token
+  sonde sidecar --listen unix:/run/sonde/sidecar.sock --token-file /run/sonde/token
       for all processes of a pod that share /run/sonde; the bus is in {BUS_VARIABLE}
 
 The first line on standard output (or --announce-fd) is JSON: {{"sidecar": "unix:...", "token_file": "..."}},
@@ -94,7 +94,7 @@ def _announce(fd: int, message: dict[str, str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m sonde_agent.sidecar",
+        prog="sonde sidecar",
         description="Stands beside processes that carry Sonde's tap, and talks to the bus for them.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -57,6 +57,8 @@ class SetBreakpoints(Struct, frozen=True):
     asker: Asker | None
     place: Place
     sent: tuple[Spec, ...]
+    own: tuple[Spec, ...] = ()
+    """What the asker listed, which is what it is answered: it may have listed others since."""
 
 
 class SetFilters(Struct, frozen=True):

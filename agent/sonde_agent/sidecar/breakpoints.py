@@ -108,10 +108,16 @@ class Breakpoints:
         self._wanted: dict[Place, dict[str, tuple[Spec, ...]]] = {}
         self._filters: dict[str, tuple[str, ...]] = {}
         self._known: dict[tuple[Place, int | str], _Known] = {}
+        self._unsure: set[Place] = set()
+        """Where pydevd was told the union and has not (yet) said that it has it."""
+        self._filters_unsure = False
         self._next_id = itertools.count(1).__next__
 
     def replace(self, session: str, place: Place, specs: tuple[Spec, ...]) -> bool:
-        """Whether the union changed, and pydevd must be told."""
+        """Whether pydevd must be told: the union changed, or it is unsure what pydevd has."""
+        return self._changes_by(session, place, specs) or place in self._unsure
+
+    def _changes_by(self, session: str, place: Place, specs: tuple[Spec, ...]) -> bool:
         before = self.union(place)
         sessions = self._wanted.setdefault(place, {})
         if specs:
@@ -138,7 +144,8 @@ class Breakpoints:
         return tuple(merge(group) for group in grouped.values())
 
     def to_request(self, place: Place) -> tuple[str, dict[str, Any]]:
-        """The DAP request that makes pydevd's set the union."""
+        """The DAP request that makes pydevd's set the union; it is to be sent."""
+        self._unsure.add(place)
         listed = [spec.to_dap() for spec in self.union(place)]
         if place is None:
             return "setFunctionBreakpoints", {"breakpoints": listed}
@@ -146,17 +153,26 @@ class Breakpoints:
 
     def learn(self, place: Place, sent: tuple[Spec, ...], answered: list[Any]) -> None:
         """`answered` are pydevd's Breakpoints, in the order of `sent`."""
+        if sent == self.union(place):
+            self._unsure.discard(place)
         for spec, body in zip(sent, answered, strict=False):
             known = self._known.get((place, spec.at))
             if known is not None and isinstance(body, dict):
                 _note(known, body)
                 known.pydevd = body.get("id")
 
-    def shown(self, session: str, place: Place) -> list[dict[str, Any]]:
-        """DAP Breakpoints in the order in which the session listed its own."""
+    def shown(self, session: str, place: Place, own: tuple[Spec, ...] | None = None) -> list[dict[str, Any]]:
+        """DAP Breakpoints in the order in which the session listed its own: now, or in the request that is being
+        answered."""
         standing = {spec.at: spec for spec in self.union(place)}
-        own = self._wanted.get(place, {}).get(session, ())
-        return [_to_dap(spec, standing[spec.at], self._known[place, spec.at], place) for spec in own]
+        if own is None:
+            own = self._wanted.get(place, {}).get(session, ())
+        return [
+            _to_dap(spec, standing[spec.at], self._known[place, spec.at], place)
+            if spec.at in standing
+            else {"verified": False, "message": "a later request took it away"}
+            for spec in own
+        ]
 
     def changed(self, body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         """pydevd's `breakpoint` event, as each session that has one there must see it."""
@@ -176,13 +192,25 @@ class Breakpoints:
         return [known[each] for each in pydevd_ids if each in known]
 
     def set_filters(self, session: str, filters: tuple[str, ...]) -> bool:
-        """Exception filters of a session; whether the union changed."""
+        """Exception filters of a session; whether pydevd must be told."""
+        return self._filters_change_by(session, filters) or self._filters_unsure
+
+    def _filters_change_by(self, session: str, filters: tuple[str, ...]) -> bool:
         before = self.filters
         if filters:
             self._filters[session] = filters
         else:
             self._filters.pop(session, None)
         return before != self.filters
+
+    def to_filters_request(self) -> dict[str, Any]:
+        """The arguments that make pydevd's filters the union; they are to be sent."""
+        self._filters_unsure = True
+        return {"filters": list(self.filters)}
+
+    def learn_filters(self) -> None:
+        """pydevd has said that it has them."""
+        self._filters_unsure = False
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -191,13 +219,16 @@ class Breakpoints:
     def forget(self, session: str) -> tuple[list[Place], bool]:
         """Takes a session's own away: the places whose union changed, and whether the filters' did."""
         places = [place for place, sessions in self._wanted.items() if session in sessions]
-        return [place for place in places if self.replace(session, place, ())], self.set_filters(session, ())
+        changed = [place for place in places if self._changes_by(session, place, ())]
+        return changed, self._filters_change_by(session, ())
 
     def clear(self) -> None:
         """pydevd is gone, and its breakpoints with it."""
         self._wanted.clear()
         self._filters.clear()
         self._known.clear()
+        self._unsure.clear()
+        self._filters_unsure = False
 
 
 def _note(known: _Known, body: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ The line to pydevd exists only while somebody debugs:
     DETACHED --first session--> CONNECTING --connected--> ATTACHED --last one closed, or line lost--> LEAVING
        ^                            |  (nobody left: LEAVING)                                            |
        +---------- failed ----------+<------------- gone; CONNECTING at once if somebody waits ----------+
-    any --the process ended--> ENDED, for good
+    any --the process ended, or the sidecar leaves--> ENDED, for good
 
  * A session whose opening waits for the line is answered when the line is there.
  * Only requests of `sonde_wire.dap.RULES` pass, and those that need a stopped thread only while one stands:
@@ -43,7 +43,7 @@ from sonde_agent.sidecar.asks import (
     debugger_lost,
     no_answer,
 )
-from sonde_agent.sidecar.breakpoints import Breakpoints, Place, read_place, read_specs
+from sonde_agent.sidecar.breakpoints import Breakpoints, Place, Spec, read_place, read_specs
 from sonde_agent.sidecar.dap.channel import Asked, Channel, Incoming, body_of
 from sonde_agent.sidecar.stops import Stops
 from sonde_wire import Code, Failure, Reason, Refused, bus, codec, dap
@@ -87,6 +87,7 @@ class Mux:
         self._stops = Stops()
         self._channel: Channel[Tag] = Channel()
         self._capabilities: dict[str, Any] = {}
+        self._why_ended: CloseReason = "process_ended"
         self._attached_before = False
         self._in_doubt = False
         self._checking: set[int] = set()
@@ -129,9 +130,11 @@ class Mux:
             case e.BusGone():
                 self._close(list(self._sessions.values()), "bus_lost")
             case e.ProcessGone():
-                self._process_gone()
+                if self.state is State.ATTACHED:
+                    self._leave("process_ended")
+                self._end("process_ended")
             case e.SidecarLeaves():
-                self._close(list(self._sessions.values()), "debugger_lost")
+                self._end("debugger_lost")
             case e.DebuggerConnected():
                 self._connected(event)
             case e.DebuggerFailed(failure):
@@ -153,7 +156,7 @@ class Mux:
 
     def _open(self, event: e.OpenAsked) -> None:
         if self.state is State.ENDED:
-            self._refuse(event.command, Code.FAILED_PRECONDITION, *WHY_CLOSED["process_ended"])
+            self._refuse(event.command, Code.FAILED_PRECONDITION, *WHY_CLOSED[self._why_ended])
             return
         if event.session in self._sessions:
             self._refuse(
@@ -230,6 +233,8 @@ class Mux:
         self._out.append(e.Connect())
 
     def _connected(self, event: e.DebuggerConnected) -> None:
+        if self.state is State.ENDED:
+            self._out.append(e.Disconnect())
         if self.state is not State.CONNECTING:
             return
         self._channel = Channel()
@@ -257,11 +262,11 @@ class Mux:
 
     def _leave(self, reason: Literal["last_session_closed", "connection_lost", "process_ended"]) -> None:
         self.state = State.LEAVING
+        self._checking.clear()  # first: a stop in doubt is not worth showing any more
         for asked in self._channel.abandon():
             self._unanswered(asked.tag, debugger_lost())
         self._breakpoints.clear()
         self._stops.gone(None)
-        self._checking.clear()
         self._tell(bus.DebuggerDetached, None, None, reason=reason)
         self._out.append(e.Disconnect())
 
@@ -276,13 +281,12 @@ class Mux:
             if self._sessions:
                 self._connect()
 
-    def _process_gone(self) -> None:
-        if self.state is State.ATTACHED:
-            self._leave("process_ended")
-        elif self.state is State.CONNECTING:
+    def _end(self, why: CloseReason) -> None:
+        if self.state is State.CONNECTING:
             self._out.append(e.Disconnect())
+        self._why_ended = why
+        self._close(list(self._sessions.values()), why)
         self.state = State.ENDED
-        self._close(list(self._sessions.values()), "process_ended")
 
     # Requests of sessions -------------------------------------------------------------------------------------
 
@@ -342,8 +346,9 @@ class Mux:
         match asker.request:
             case "setBreakpoints" | "setFunctionBreakpoints":
                 place = read_place(arguments) if asker.request == "setBreakpoints" else None
-                if self._breakpoints.replace(asker.session, place, read_specs(arguments, place)):
-                    self._send_breakpoints(place, asker, deadline)
+                own = read_specs(arguments, place)
+                if self._breakpoints.replace(asker.session, place, own):
+                    self._send_breakpoints(place, asker, deadline, own)
                 else:
                     self._respond(asker, {"breakpoints": self._breakpoints.shown(asker.session, place)})
             case "setExceptionBreakpoints":
@@ -369,12 +374,15 @@ class Mux:
         self._stops.resuming(threads)
         self._ask(asker.request, arguments, Resume(asker, threads), deadline)
 
-    def _send_breakpoints(self, place: Place, asker: Asker | None, deadline: float | None = None) -> None:
+    def _send_breakpoints(
+        self, place: Place, asker: Asker | None, deadline: float | None = None, own: tuple[Spec, ...] = ()
+    ) -> None:
         request, arguments = self._breakpoints.to_request(place)
-        self._ask(request, arguments, SetBreakpoints(asker, place, self._breakpoints.union(place)), deadline)
+        tag = SetBreakpoints(asker, place, self._breakpoints.union(place), own)
+        self._ask(request, arguments, tag, deadline)
 
     def _send_filters(self, asker: Asker | None, deadline: float | None = None) -> None:
-        filters = {"filters": list(self._breakpoints.filters)}
+        filters = self._breakpoints.to_filters_request()
         self._ask("setExceptionBreakpoints", filters, SetFilters(asker), deadline)
 
     def _ask(self, request: str, arguments: dict[str, Any], tag: Tag, deadline: float | None = None) -> None:
@@ -402,13 +410,16 @@ class Mux:
                 if not response.success:
                     self._stops.not_resumed(threads)
                 self._relay(asker, response)
-            case SetBreakpoints(asker, place, sent):
-                self._breakpoints.learn(place, sent, _listed(response) if response.success else [])
+            case SetBreakpoints(asker, place, sent, own):
+                if response.success:
+                    self._breakpoints.learn(place, sent, _listed(response))
                 if asker and response.success:
-                    self._respond(asker, {"breakpoints": self._breakpoints.shown(asker.session, place)})
+                    self._respond(asker, {"breakpoints": self._breakpoints.shown(asker.session, place, own)})
                 elif asker:
                     self._relay(asker, response)
             case SetFilters(asker):
+                if response.success:
+                    self._breakpoints.learn_filters()
                 if asker:
                     self._relay(asker, response)
             case Check():

@@ -22,7 +22,7 @@ from sonde_agent.sidecar.mux import Mux, State
 from sonde_agent.sidecar.settings import SidecarSettings
 from sonde_agent.sidecar.taps import TapLine
 from sonde_agent.sidecar.uplink import Uplink
-from sonde_wire import Address, Code, Failure, Reason, bus, codec
+from sonde_wire import Address, Code, Failure, MalformedMessage, Reason, bus, codec
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,10 @@ class Process:
             self._dead.set()
             return await self._status(self.watch)
         while True:  # no pidfd: all that is known is its line
-            await self.line.lost.wait()
+            line = self.line
+            await line.lost.wait()
+            if self.line is not line:  # it was replaced before it was lost
+                continue
             self._line_changed.clear()
             if self._told.done():
                 break
@@ -263,7 +266,7 @@ class Process:
             answer = e.Answer(command=command.id, result=codec.raw(msgspec.convert(value, kind)))
         except (TapFault, TapLost) as error:
             answer = e.Answer(command=command.id, failure=error.failure)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, ValueError, OverflowError):
             logger.error("%s answered %s with something else", self.address, operation)
             failure = Failure(
                 code=Code.INTERNAL, reason=Reason.BUG, message="the process's agent gave a malformed answer"
@@ -322,7 +325,7 @@ class Process:
             async with connected(self._dial) as debugger:
                 self._debugger = debugger
                 logger.info("%s: debugger attached", self.address)
-                self._do(
+                self._hear(
                     e.DebuggerConnected(
                         debugpy=debugger.debugpy,
                         capabilities=debugger.capabilities,
@@ -330,7 +333,7 @@ class Process:
                     )
                 )
                 async for message in debugger.messages():
-                    self._do(e.DebuggerSaid(message))
+                    self._hear(e.DebuggerSaid(message))
         except (DebuggerLost, TapLost, TapFault) as error:
             logger.warning("%s: no debugger: %s", self.address, error.failure.message)
             lost: e.Input = e.DebuggerGone() if self._debugger else e.DebuggerFailed(error.failure)
@@ -347,6 +350,13 @@ class Process:
             logger.debug("%s: the tap did not clean up: %s", self.address, error.failure.message)
         self._debugging = None
         self._do(lost)
+
+    def _hear(self, event: e.DebuggerConnected | e.DebuggerSaid) -> None:
+        """Raises `DebuggerLost` when the body, which only now is read, is none."""
+        try:
+            self._do(event)
+        except MalformedMessage as error:
+            raise DebuggerLost(str(error)) from None
 
     async def _is_ending(self) -> bool:
         """Whether pydevd is gone because its process goes: its socket is closed a moment before the end is known,
@@ -377,8 +387,9 @@ class Process:
     # Metrics --------------------------------------------------------------------------------------------------
 
     async def _sample(self) -> None:
-        pid = self.watch.pid if self.watch else self.hello.pid
-        sampler = metrics.Sampler(str(self.address), self.hello.boot, pid)
+        if self.watch is None:  # the number that it gives itself may be another's here
+            return
+        sampler = metrics.Sampler(str(self.address), self.hello.boot, self.watch.pid)
         while sample := sampler.sample():
             self._uplink.metrics(sample)
             await asyncio.sleep(metrics.EVERY)

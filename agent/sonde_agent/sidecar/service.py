@@ -97,11 +97,13 @@ class Sidecar:
             address = Address(hello.namespace or self._settings.namespace, hello.service, instance)
         except InvalidAddress as error:
             raise NotWanted("bad_name", str(error)) from None
-        for process in self._processes.values():
-            if process.address == address and not process.line.lost.is_set():
-                # workers that a server forked inherit one name: each gets its own
-                suffix = f"-{hello.pid}"
-                return Address(address.namespace, address.service, instance[: 63 - len(suffix)] + suffix)
+        taken = {each.address for each in self._processes.values() if not each.line.lost.is_set()}
+        suffixes = (f"-{hello.pid}", *(f"-{hello.pid}-{number}" for number in range(2, MOST_PROCESSES + 2)))
+        for suffix in suffixes:
+            if address not in taken:
+                break
+            # workers that a server forked inherit one name: each gets its own
+            address = Address(address.namespace, address.service, instance[: 63 - len(suffix)] + suffix)
         return address
 
 

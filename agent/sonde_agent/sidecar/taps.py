@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sonde_agent import link
+from sonde_agent.sidecar import surrogates
 from sonde_agent.sidecar.errors import TapFault, TapLost
 from sonde_wire import Code, Failure, Reason
 
@@ -129,12 +130,12 @@ class TapServer:
         try:
             async with asyncio.timeout(HELLO_WITHIN):
                 lines = await _next_lines(reader, buffer)
-            line = TapLine(writer, self._admit(link.decode(lines.pop(0))), _peer_pid(writer))
+            line = TapLine(writer, self._admit(_decode(lines.pop(0))), _peer_pid(writer))
             process = await self._take(line)
             writer.write(link.encode(link.Welcome(version=link.VERSION, process=process)))
             while True:
                 for each in lines:
-                    line.received(link.decode(each))
+                    line.received(_decode(each))
                 lines = await _next_lines(reader, buffer)
         except NotWanted as error:
             logger.warning("refused a tap: %s", error.refusal.message)
@@ -153,15 +154,17 @@ class TapServer:
     def _admit(self, hello: link.Message) -> link.Hello:
         if not isinstance(hello, link.Hello):
             raise link.MalformedLine("no Hello first")
-        if not isinstance(hello.token, str) or not hmac.compare_digest(
-            hello.token.encode(), self._token.encode()
-        ):
+        if not hmac.compare_digest(hello.token.encode(), self._token.encode()):
             raise NotWanted("bad_token", "the token is not this sidecar's")
         if hello.version != link.VERSION:
             raise NotWanted(
                 "bad_version", f"this sidecar speaks version {link.VERSION}: install the same sonde in both"
             )
         return hello
+
+
+def _decode(line: bytes) -> link.Message:
+    return link.decode(surrogates.replaced(line))
 
 
 async def _next_lines(reader: asyncio.StreamReader, buffer: link.LineBuffer) -> list[bytes]:

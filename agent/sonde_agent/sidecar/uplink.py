@@ -10,11 +10,12 @@ have stopped waiting.
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 from sonde_agent.sidecar.journal import Journal
+from sonde_agent.sidecar.once import Once
 from sonde_wire import Address, MalformedMessage, bus, codec, mqtt, topics
 from sonde_wire.topics import Channel
 
@@ -26,8 +27,6 @@ PRESENCE_EVERY = 0.05
 LOOK_AGAIN = 1.0
 """Seconds until the bus's URL is looked up again while there is none."""
 MOST_REPLIES = 1000
-REMEMBERED = 2000
-"""Commands whose id is remembered, with their reply."""
 
 
 class Owner(Protocol):
@@ -60,8 +59,9 @@ class Uplink:
         self._owner = owner
         self._bus_url = bus_url
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=MOST_REPLIES)
-        self._seen: OrderedDict[str, bytes | None] = OrderedDict()
+        self._once = Once()
         self._metrics: bytes | None = None
+        self._out_of_reach = False
         self._replies_wake = asyncio.Event()
         self._stream_wake = asyncio.Event()
         self._presence_wake = asyncio.Event()
@@ -81,14 +81,15 @@ class Uplink:
 
     def reply(self, command: bus.Command, reply: bus.Reply) -> None:
         payload = codec.encode(reply)
-        if command.id in self._seen:
-            self._seen[command.id] = payload
+        self._once.answered(command.id, payload)
         self._replies.append((topics.replies_to(command.broker), payload))
         self._replies_wake.set()
 
     def finish(self) -> None:
         """Publish what is left, the presence last, and end."""
         self._finishing.set()
+        self._replies_wake.set()
+        self._stream_wake.set()
 
     # The line -------------------------------------------------------------------------------------------------
 
@@ -120,7 +121,14 @@ class Uplink:
         return mqtt.Will(topics.of_process(self._address, Channel.PRESENCE), codec.encode(lost))
 
     def _lost(self, error: mqtt.BusLost, url: mqtt.BusUrl) -> None:
-        logger.warning("%s: %s; it tries again", self._address, error)
+        # once an outage: `sonde run` shares the program's terminal
+        logger.log(
+            logging.DEBUG if self._out_of_reach else logging.WARNING,
+            "%s: %s; it tries again",
+            self._address,
+            error,
+        )
+        self._out_of_reach = True
         self._owner.bus_lost()
         now = self._bus_url()
         if now is not None and now != url:
@@ -130,22 +138,22 @@ class Uplink:
         """Tasks: receive (commands, brokers), replies, stream (events, metrics), presence. All end together:
         when the line breaks, or after `finish` when what was left is published."""
         self._replies.clear()
+        self._out_of_reach = False
         # in this order: whoever sees the presence may send a command at once
         await line.subscribe(topics.of_process(self._address, Channel.COMMANDS), topics.all_brokers())
         await self._publish_presence(line)
         lost: list[BaseException] = []
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._receive(line), name="receive"),
-                    group.create_task(self._send_replies(line), name="replies"),
-                    group.create_task(self._send_stream(line), name="stream"),
-                    group.create_task(self._send_presence(line), name="presence"),
-                ]
+                receiving = group.create_task(self._receive(line), name="receive")
+                group.create_task(self._send_replies(line), name="replies")
+                group.create_task(self._send_stream(line), name="stream")
+                telling = group.create_task(self._send_presence(line), name="presence")
                 self._stream_wake.set()
                 await self._finishing.wait()
-                for task in tasks:
-                    task.cancel()
+                # the other two end by themselves: cancelled in the middle, they would lose what they had taken
+                receiving.cancel()
+                telling.cancel()
         except* mqtt.BusLost as errors:
             lost.extend(errors.exceptions)
         if lost:
@@ -155,13 +163,13 @@ class Uplink:
         await self._publish_presence(line)
 
     async def _send_replies(self, line: mqtt.BusConnection) -> None:
-        while True:
+        while not self._finishing.is_set():
             await self._replies_wake.wait()
             self._replies_wake.clear()
             await self._publish_replies(line)
 
     async def _send_stream(self, line: mqtt.BusConnection) -> None:
-        while True:
+        while not self._finishing.is_set():
             await self._stream_wake.wait()
             self._stream_wake.clear()
             await self._publish_stream(line)
@@ -211,13 +219,8 @@ class Uplink:
 
     def _take(self, command: bus.Command) -> None:
         """At most once for each id: a repeat gets the reply again, or nothing while the first still runs."""
-        if command.id in self._seen:
-            reply = self._seen[command.id]
-            if reply is not None:
-                self._replies.append((topics.replies_to(command.broker), reply))
-                self._replies_wake.set()
-            return
-        self._seen[command.id] = None
-        while len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-        self._owner.command(command)
+        if self._once.is_new(command.id):
+            self._owner.command(command)
+        elif reply := self._once.reply(command.id):
+            self._replies.append((topics.replies_to(command.broker), reply))
+            self._replies_wake.set()

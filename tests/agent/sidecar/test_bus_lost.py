@@ -1,9 +1,14 @@
 """A bus that goes away and comes back, under a process that stands."""
 
+import logging
 from pathlib import Path
 
+import pytest
+
 from sonde_agent.sidecar import SidecarSettings, serve
-from sonde_wire import mqtt
+from sonde_agent.sidecar.journal import Journal
+from sonde_agent.sidecar.uplink import Uplink
+from sonde_wire import Address, bus, mqtt
 from tests.agent.sidecar.conftest import broker_on, mqtt_server, tapped
 from tests.agent.sidecar.test_debugging import WORKER, online, stop
 
@@ -33,3 +38,33 @@ async def test_a_lost_bus_lets_the_process_run_on_and_is_debugged_again_when_it_
             await broker.open(back, "s2")
             await stop(broker, back, program, "s2")
             assert all(event.seq > last for event in broker.events)
+
+
+class _Owner:
+    def __init__(self) -> None:
+        self.lost = 0
+
+    def presence(self) -> bus.Presence:
+        raise NotImplementedError
+
+    def broker_lost(self, broker: str) -> None:
+        raise NotImplementedError
+
+    def command(self, command: bus.Command) -> None:
+        raise NotImplementedError
+
+    def bus_lost(self) -> None:
+        self.lost += 1
+
+
+def test_a_bus_that_stays_away_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    url = mqtt.BusUrl.parse("mqtt://127.0.0.1:1")
+    owner = _Owner()
+    uplink = Uplink(
+        Address("default", "shop", "a"), "0" * 32, Journal("default/shop/a", "0" * 32), owner, lambda: url
+    )
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            uplink._lost(mqtt.BusLost("127.0.0.1:1", "refused"), url)
+    assert owner.lost == 3
+    assert len(caplog.records) == 1

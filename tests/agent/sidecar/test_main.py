@@ -2,9 +2,14 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
+import pytest
+
+from sonde_agent.sidecar import ending
 from sonde_wire import bus
 from tests.agent.sidecar.conftest import Broker, environment
 from tests.support.debuggee import Program, Running, running
@@ -103,3 +108,51 @@ async def test_wrong_options_are_told_as_an_error_line() -> None:
     async with running(*COMMAND, "--listen", "tcp:0.0.0.0:0", env=environment()) as sidecar:
         assert "cannot listen on" in (await announced(sidecar))["error"]
         assert await sidecar.ended() == 2
+
+
+SELF_STARTED = """
+import os, signal, sys
+import sonde_agent
+
+sonde_agent.start(service="shop")
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ("pass", ("exited", 0, None)),
+        ("sys.exit(3)", ("exited", 3, None)),
+        ("raise KeyError('x')", ("exited", 1, None)),
+        ("os.kill(os.getpid(), signal.SIGKILL)", ("signalled", None, "SIGKILL")),
+    ],
+)
+async def test_a_sidecar_that_the_tap_started_says_how_the_program_ended(
+    mosquitto: str, broker: Broker, tmp_path: Path, last: str, expected: tuple[str, int | None, str | None]
+) -> None:
+    program = Program.write(tmp_path, SELF_STARTED + last)
+    variables = {"SONDE_BUS": mosquitto, "TMPDIR": str(tmp_path)}
+    async with running(sys.executable, str(program.path), env=environment() | variables) as debuggee:
+        await broker.presence(lambda each: each.state == "online")
+        assert debuggee.process.stdin is not None
+        debuggee.process.stdin.write(b"\n")
+        code = await debuggee.ended()
+        exit = (await broker.presence(lambda each: each.state == "ended")).exit
+    assert exit is not None
+    told_by_kernel = ending_is_told()
+    if not told_by_kernel and exit.reason == "unknown":
+        pytest.skip("this kernel does not tell how the process of another ended (before Linux 6.15)")
+    assert (exit.reason, exit.code, exit.signal) == expected
+    assert code == (exit.code if exit.signal is None else -signal.Signals[exit.signal])
+
+
+def ending_is_told() -> bool:
+    """Whether the kernel hands out the status of a process that was reaped."""
+    child = os.posix_spawn("/bin/true", ["true"], {})
+    pidfd = os.pidfd_open(child)
+    try:
+        os.waitpid(child, 0)
+        return ending.exit_status(pidfd) is not None
+    finally:
+        os.close(pidfd)

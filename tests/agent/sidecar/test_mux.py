@@ -460,3 +460,63 @@ def test_an_answer_for_a_session_that_closed_meanwhile_goes_nowhere_wrong(bench:
     bench.respond(threads=[])
     assert bench.failure(asked).code is Code.ABORTED
     assert isinstance(bench.answers["c"].result, msgspec.Raw)
+
+
+def test_two_lists_in_flight_are_each_answered_with_their_own(bench: Bench) -> None:
+    first = bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 5}, {"line": 9}])
+    second = bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 9}])
+    bench.respond(-2, breakpoints=[{"id": 0, "verified": True}, {"id": 1, "verified": True}])
+    bench.respond(-1, breakpoints=[{"id": 2, "verified": True}])
+    shown = [each["verified"] for each in bench.response(first)["body"]["breakpoints"]]
+    assert shown == [False, True]
+    assert [each["line"] for each in bench.response(second)["body"]["breakpoints"]] == [9]
+
+
+def test_a_union_that_pydevd_has_not_confirmed_is_sent_again(bench: Bench) -> None:
+    asked: dict[str, Any] = {"source": {"path": FILE}, "breakpoints": [{"line": 5}]}
+    bench.open("s2")
+    bench.ask("s1", "setBreakpoints", **asked)
+    second = bench.ask("s2", "setBreakpoints", **asked)  # while the first is on its way
+    assert len(bench.sent) == 2 and second not in bench.answers
+    bench.now += 60
+    bench.do(e.TimePassed())
+    assert bench.failure(second).reason is Reason.NO_ANSWER
+    again = bench.ask("s1", "setBreakpoints", **asked)
+    bench.respond(breakpoints=[{"id": 3, "verified": True, "line": 5}])
+    assert bench.response(again)["body"]["breakpoints"][0]["verified"]
+    bench.ask("s1", "setBreakpoints", **asked)
+    assert len(bench.sent) == 3
+    bench.ask("s1", "setExceptionBreakpoints", filters=["raised"])
+    bench.respond(success=False)
+    bench.ask("s1", "setExceptionBreakpoints", filters=["raised"])
+    bench.respond()
+    bench.ask("s1", "setExceptionBreakpoints", filters=["raised"])
+    assert len(bench.sent) == 5
+
+
+def test_a_stop_in_doubt_is_not_shown_when_everybody_leaves(bench: Bench) -> None:
+    bench.do(e.CloseAsked(command="c", session="s1", viewer="ada"))
+    bench.do(e.DebuggerGone())
+    bench.open("s2")
+    bench.connect()
+    bench.say("stopped", threadId=7, reason="breakpoint")
+    bench.do(e.CloseAsked(command="d", session="s2", viewer="ada"))
+    assert bench.dap_events("stopped") == []
+
+
+def test_a_sidecar_that_leaves_takes_nobody_in_any_more(bench: Bench) -> None:
+    bench.do(e.SidecarLeaves())
+    assert e.Disconnect() in bench.others
+    bench.do(e.DebuggerGone())
+    late = bench.open("s2")
+    assert bench.failure(late).reason is Reason.DEBUGGER_LOST
+    assert bench.mux.state is State.ENDED and e.Connect() not in bench.others
+
+
+def test_a_debugger_that_comes_when_the_sidecar_has_left_is_sent_away() -> None:
+    bench = Bench()
+    opening = bench.open("s1")
+    bench.do(e.SidecarLeaves())
+    assert bench.failure(opening).reason is Reason.DEBUGGER_LOST
+    bench.connect()
+    assert e.Disconnect() in bench.others and bench.kinds() == []

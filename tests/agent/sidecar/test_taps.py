@@ -1,6 +1,7 @@
 """The line to the taps: who is let in, who is not, and what happens when it breaks. The tap is played by hand."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from sonde_agent import link
 from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
+from sonde_agent.sidecar import process as process_module
 from sonde_wire import Reason, bus, codec
 from tests.agent.sidecar.conftest import Broker
 
@@ -180,3 +182,62 @@ async def test_who_connects_in_the_debuggers_place_is_not_taken_for_it(
         ours.say(link.Result(id=call.id))
         reply = await broker.until(lambda: broker.replies.get(command))
         assert reply.failure is not None and "somebody else" in reply.failure.message
+
+
+async def test_a_tap_that_is_back_before_its_old_line_ended_stays(
+    sidecar: Sidecar, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "COMES_BACK_WITHIN", 0.05)
+    async with tap(sidecar) as old, tap(sidecar) as new:
+        old.say(hello(sidecar))
+        await old.hear()
+        process = await broker.presence(lambda each: each.state == "online")
+        new.say(hello(sidecar))
+        await new.hear()
+        assert await old.hear() is None
+        assert not await sidecar.drained(0.3)  # longer than a lost one is waited for
+        command = await broker.send(process, bus.ReadStacks())
+        call = await new.hear()
+        assert isinstance(call, link.Call)
+        new.say(link.Result(id=call.id, value={"threads": [], "time": 1.5}))
+        reply = await broker.until(lambda: broker.replies.get(command))
+        assert reply.failure is None
+        assert broker.presences[-1].state == "online"
+
+
+async def test_a_process_that_cannot_be_watched_is_not_measured_under_a_number_of_somebody_else(
+    sidecar: Sidecar, broker: Broker
+) -> None:
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar, pid=os.getpid()))  # its own namespace's number, and another start
+        await ours.hear()
+        process = await broker.presence(lambda each: each.state == "online")
+        command = await broker.send(process, bus.ReadStacks())
+        call = await ours.hear()
+        assert isinstance(call, link.Call)
+        ours.say(link.Result(id=call.id, value={"threads": [], "time": 1.5}))
+        await broker.until(lambda: broker.replies.get(command))
+        assert broker.metrics == []
+
+
+async def test_a_third_of_the_same_name_and_number_gets_a_name_of_its_own(sidecar: Sidecar) -> None:
+    async with tap(sidecar) as first, tap(sidecar) as second, tap(sidecar) as third:
+        named = []
+        for each, boot in ((first, "a"), (second, "b"), (third, "c")):
+            each.say(hello(sidecar, boot=boot * 32, pid=1))
+            named.append(await each.hear())
+        assert [each.process for each in named if isinstance(each, link.Welcome)] == [
+            "prod/shop/shop-1",
+            "prod/shop/shop-1-1",
+            "prod/shop/shop-1-1-2",
+        ]
+
+
+async def test_a_hello_of_wrong_types_harms_nobody_else(sidecar: Sidecar) -> None:
+    async with tap(sidecar) as bad, tap(sidecar) as good:
+        good.say(hello(sidecar))
+        assert isinstance(await good.hear(), link.Welcome)
+        bad.say(hello(sidecar, boot=[], pid="x"))
+        assert await bad.hear() is None
+        good.say(link.Result(id=99, value="caf\udce9"))  # to nobody
+        assert not good.reader.at_eof()

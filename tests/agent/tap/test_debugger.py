@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.agent.tap.fakes import Debugging, FakeSidecar, Line, Program, eventua
 
 MONITORING = sys.version_info >= (3, 12)
 WORKER = """
+    import gc
     import os
     import subprocess
     import sys
@@ -135,6 +137,10 @@ def test_ten_sessions_in_a_row_leave_nothing_behind(sidecar: FakeSidecar, tmp_pa
             debugging.close()
         assert ask(program, "tracing()") == "None"
         assert goes_on(program)
+        kept = "[type(each).__name__ for each in gc.get_objects()].count('ReaderThread')"
+        assert (
+            int(ask(program, f"gc.collect() and {kept}")) <= 3
+        )  # frames that were traced last keep theirs, not one each
         eventually(
             lambda: (program.tasks(), program.descriptors()) == (tasks, descriptors), "all of it to be gone"
         )
@@ -151,6 +157,61 @@ def test_code_that_had_a_breakpoint_costs_nothing_afterwards(sidecar: FakeSideca
         assert (
             ask(program, f"sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, 'test') or {events}") == "0"
         )
+
+
+@pytest.mark.skipif(not MONITORING, reason="3.11 traces functions, not code")
+def test_code_that_is_in_no_function_just_now_costs_nothing_afterwards_either(
+    sidecar: FakeSidecar, tmp_path: Path
+) -> None:
+    source = """
+        import sys
+        import sonde_agent
+        sonde_agent.start()
+
+        def make(number):
+            def made():
+                doubled = number * 2
+                return doubled  # inner
+            return made
+
+        inner = next(each for each in make.__code__.co_consts if hasattr(each, "co_name"))
+        outer = sys._getframe().f_code
+        number = 0
+        while not number:
+            make(21)()
+            number = int(sys.stdin.readline())  # loop
+        sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, "test")
+        print([sys.monitoring.get_local_events(sys.monitoring.DEBUGGER_ID, each) for each in (inner, outer)])
+        """
+    with running(tmp_path, source, sidecar.environment) as program:
+        line, _ = sidecar.welcome()
+        debugging = Debugging(line).open()
+        debugging.stop_at(program.path, program.line_of("inner"), program.line_of("loop"))
+        program.tell("0")
+        stopped = debugging.event("stopped")
+        while debugging.where(stopped)[1] != program.line_of("inner"):
+            debugging.go_on(stopped)
+            stopped = debugging.event("stopped")
+        debugging.go_on(stopped)
+        debugging.event("stopped")
+        debugging.close()
+        program.tell("1")
+        assert program.hear() == "[0, 0]"
+
+
+def test_off_takes_less_time_than_pydevd_would_wait_for_itself(sidecar: FakeSidecar, tmp_path: Path) -> None:
+    with worker(sidecar, tmp_path) as (program, line):
+        took = []
+        for _ in range(3):
+            debugging = Debugging(line).open()
+            debugging.stop_at(program.path, program.line_of("stop here"))
+            debugging.event("stopped")
+            before = time.monotonic()
+            debugging.close()
+            took.append(time.monotonic() - before)
+            assert ask(program, "tracing()") == "None"
+        assert min(took) < 0.4  # 0.5 s when its reader waits for its writer and the other way round
+        assert goes_on(program)
 
 
 def test_a_sidecar_that_dies_lets_the_stopped_thread_run(sidecar: FakeSidecar, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 
@@ -27,6 +28,24 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", action="store_true", help=f"print {what}, for programs")
 
 
+def number_of(text: str) -> int:
+    """For argparse: a number of things to wait for."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """For argparse: a time to wait."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 30")
+    return number
+
+
 def with_viewer(arguments: argparse.Namespace, work: Callable[[Viewer], Awaitable[int]]) -> int:
     async def whole() -> int:
         async with connect(arguments.url, arguments.token) as viewer:
@@ -45,10 +64,12 @@ def told(work: Callable[[], Coroutine[None, None, int]]) -> int:
         known, bugs = group.split((ViewerError, InvalidAddress, MalformedMessage, BrokenPipeError))
         if known is None or bugs is not None:
             raise
-        first = known.exceptions[0]
+        first: Exception = known
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
         if isinstance(first, BrokenPipeError):
             raise first from None
-        return complain(str(first), FAILED)
+        return complain(str(first), _code(first))
 
 
 def _code(error: Exception) -> int:

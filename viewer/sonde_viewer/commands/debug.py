@@ -5,7 +5,14 @@ import sys
 from collections.abc import Iterable
 
 from sonde_viewer.client import Viewer
-from sonde_viewer.commands.connection import add_connection, add_json, complain, print_json, with_viewer
+from sonde_viewer.commands.connection import (
+    add_connection,
+    add_json,
+    complain,
+    print_json,
+    seconds,
+    with_viewer,
+)
 from sonde_viewer.errors import ViewerError
 from sonde_viewer.prompt.debugger import Debugger
 from sonde_viewer.untrusted import harmless
@@ -31,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=seconds,
         metavar="SECONDS",
         help=f"wait for a stop at most so long (without a terminal: {_PATIENCE:g})",
     )

@@ -9,7 +9,15 @@ from rich.text import Text
 
 from sonde_viewer import screen
 from sonde_viewer.client import Viewer
-from sonde_viewer.commands.connection import add_connection, add_json, complain, print_json, with_viewer
+from sonde_viewer.commands.connection import (
+    add_connection,
+    add_json,
+    complain,
+    number_of,
+    print_json,
+    seconds,
+    with_viewer,
+)
 from sonde_viewer.untrusted import one_line
 from sonde_wire import bus, codec
 
@@ -31,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="wait for more; what it does anyway, as no history is kept",
     )
-    parser.add_argument("--count", type=int, metavar="N", help="end after so many")
-    parser.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="end after so long")
+    parser.add_argument("--count", type=number_of, metavar="N", help="end after so many")
+    parser.add_argument("--for", type=seconds, dest="seconds", metavar="SECONDS", help="end after so long")
     add_json(parser, "each event as it is on the wire, one a line")
     add_connection(parser)
 

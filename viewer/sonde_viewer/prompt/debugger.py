@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from sonde_viewer.client import Viewer
-from sonde_viewer.errors import Refused
+from sonde_viewer.errors import DapError, Refused
 from sonde_viewer.prompt import grammar, paths, show
 from sonde_viewer.prompt.breakpoints import Breakpoint, Breakpoints
 from sonde_viewer.prompt.errors import InvalidLine, NothingStands, UnknownFile
@@ -93,7 +93,7 @@ class Debugger:
         added = self._breakpoints.add(path, place.line, place.condition, temporary=temporary)
         try:
             await self._send_breakpoints(path)
-        except Refused:
+        except (Refused, DapError):
             self._breakpoints.remove(added.number)
             raise
         made = self._breakpoints.get(added.number)

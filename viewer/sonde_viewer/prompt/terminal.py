@@ -25,6 +25,8 @@ from sonde_viewer.prompt.errors import InvalidLine
 from sonde_viewer.session import DebugSession
 from sonde_viewer.untrusted import harmless
 
+_MENU = 6
+"""Lines for what Tab offers."""
 _REPEATED_BY_ENTER = {"continue", "next", "step", "out", "up", "down"}
 
 
@@ -35,8 +37,8 @@ async def converse(debugger: Debugger, session: DebugSession) -> None:
         history=FileHistory(str(_history())),
         completer=_Words(debugger),
         complete_while_typing=False,
-        complete_style=CompleteStyle.READLINE_LIKE,
-        reserve_space_for_menu=0,
+        complete_style=CompleteStyle.COLUMN,  # READLINE_LIKE asks only the synchronous half of a completer
+        reserve_space_for_menu=_MENU,
     )
     again = ""
     while True:

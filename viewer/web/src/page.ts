@@ -11,7 +11,7 @@ import { Socket, type Surroundings } from './socket';
 import { Sources } from './sources';
 import { read, Store } from './store';
 import { isToken, keepToken, readPasted, takeToken } from './token';
-import { messageOf, type Scope } from './wire';
+import { Failure, messageOf, type Scope } from './wire';
 
 const TOPICS = ['presence', 'events', 'metrics'] as const;
 
@@ -54,10 +54,24 @@ export class Page {
     return this.scopes.value.has(scope);
   }
 
-  /** Takes a token, or a link with one, that somebody pasted. Returns what is wrong with it, or nothing. */
-  useToken(window: Window, pasted: string): string {
+  /** Takes a token, or a link with one, that somebody pasted. Returns what is wrong with it, or nothing. While the
+   *  page is online it goes on with a fresh token of the same subject, and what is debugged stays. */
+  async useToken(window: Window, pasted: string): Promise<string> {
     const token = readPasted(pasted);
     if (!isToken(token)) return 'This is not a token. Paste what `sonde token` prints, or the whole link.';
+    if (this.socket.line.value.phase === 'online') {
+      try {
+        const me = await this.socket.call('token.renew', { token });
+        keepToken(window, token);
+        this.socket.renewed(token);
+        this.store.apply([{ kind: 'welcome', me }]);
+        if (!this.store.live.value) void this.#greet(); // the old token did not allow it
+        return '';
+      } catch (problem) {
+        const isOthers = problem instanceof Failure && problem.code === 'permission_denied';
+        if (!isOthers) return messageOf(problem);
+      }
+    }
     keepToken(window, token);
     this.socket.connect(token);
     return '';
@@ -88,6 +102,9 @@ export class Page {
     const messages = read(method, params, Date.now() / 1000);
     this.store.apply(messages);
     for (const message of messages) {
+      if (message.kind === 'bus' && message.bus === 'down') {
+        for (const session of this.#sessions.values()) session.busLost();
+      }
       if (message.kind !== 'event') continue;
       try {
         this.#sessions.get(message.item.process)?.handle(message.item);

@@ -25,6 +25,7 @@ export interface Scopes {
 }
 
 const FRAMES = 200;
+const MOST_EARLY = 10_000;
 /** Most steps end sooner than this; until then the last stop stays on the screen, so that nothing flickers. */
 const STEP_MS = 250;
 
@@ -97,6 +98,7 @@ export class Session {
       throw problem;
     }
     for (const event of this.#early) this.handle(event);
+    this.#early = [];
     for (const path of new Set(this.breakpoints.value.map((b) => b.path))) {
       if (!this.#sending.has(path)) void this.#send(path);
     }
@@ -115,6 +117,11 @@ export class Session {
   /** The line to the broker is lost, and every session that came through it with it. */
   lineLost(): void {
     if (this.phase.value === 'open') this.#forget(LINE_LOST);
+  }
+
+  /** The broker has lost the bus: every process closes its sessions then, and cannot say so. */
+  busLost(): void {
+    if (this.phase.value === 'open') this.#forget(CLOSED.bus_lost);
   }
 
   #forget(why: string): void {
@@ -142,7 +149,7 @@ export class Session {
   // Events ---------------------------------------------------------------------------------------------
 
   handle(event: AnyEvent): void {
-    if (this.phase.value === 'opening') this.#early.push(event);
+    if (this.phase.value === 'opening' && this.#early.length < MOST_EARLY) this.#early.push(event);
     if (this.phase.value !== 'open' || event.boot !== this.#boot) return;
     if (event.session !== null && event.session !== this.#id) return;
     if (event.type === 'dap') this.#handleDap(event.message.event, event.message.body);
@@ -330,7 +337,9 @@ export class Session {
     const asked = this.#dap('variables', dap.variablesBody, { variablesReference: reference }).then(
       (body) => body.variables,
     );
-    this.#children.set(reference, asked);
+    const children = this.#children;
+    children.set(reference, asked);
+    asked.catch(() => children.delete(reference)); // asked again the next time
     return asked;
   }
 

@@ -6,7 +6,6 @@
  *  1012 the broker restarts       come back soon
  *  4440 we read too slowly        come back soon, and say so
  *  4401 the token is bad or over  refused until there is another one
- *  4403 the token allows nothing  refused, likewise
  *  4400 we sent nonsense          refused: page and broker do not fit together, reload
  *  else the line was lost         come back, each time later, with jitter, at most 15 s later */
 
@@ -14,7 +13,7 @@ import { signal, type ReadonlySignal } from '@preact/signals';
 import { text, object, or, anything, Malformed } from './shape';
 import { BEARER_SUBPROTOCOL_PREFIX, Close, Failure, METHODS, rpcError, SUBPROTOCOL, type Call } from './wire';
 
-export type RefusedBecause = 'no_token' | 'unauthenticated' | 'forbidden' | 'mismatch';
+export type RefusedBecause = 'no_token' | 'unauthenticated' | 'mismatch';
 export type LostBecause = 'line' | 'restart' | 'slow';
 export type Line =
   | { readonly phase: 'idle' | 'connecting' | 'online' }
@@ -78,6 +77,11 @@ export class Socket {
     this.#open();
   }
 
+  /** The broker goes on with this token; it counts from the next connection on. */
+  renewed(token: string): void {
+    this.#token = token;
+  }
+
   retryNow(): void {
     if (this.#line.value.phase === 'waiting') this.#open();
   }
@@ -101,7 +105,10 @@ export class Socket {
     clearTimeout(this.#comeBack);
     const previous = this.#socket;
     this.#socket = null;
-    previous?.close();
+    if (previous !== null) {
+      previous.close();
+      this.#giveUp();
+    }
     this.#line.value = { phase: 'connecting' };
     const socket = this.surroundings.open(this.url, [SUBPROTOCOL, BEARER_SUBPROTOCOL_PREFIX + this.#token]);
     this.#socket = socket;
@@ -153,12 +160,17 @@ export class Socket {
 
   #lost(code: number, reason: string): void {
     this.#socket = null;
+    this.#line.value = this.#next(code, reason);
+    this.#giveUp();
+  }
+
+  /** What was begun over a line does not outlive it. */
+  #giveUp(): void {
     for (const waiter of this.#waiters.values()) {
       clearTimeout(waiter.timer);
       waiter.reject(lineLost());
     }
     this.#waiters.clear();
-    this.#line.value = this.#next(code, reason);
     this.onOffline();
   }
 
@@ -166,8 +178,6 @@ export class Socket {
     switch (code) {
       case Close.unauthenticated:
         return { phase: 'refused', because: 'unauthenticated', message };
-      case Close.forbidden:
-        return { phase: 'refused', because: 'forbidden', message };
       case Close.badMessage:
         return { phase: 'refused', because: 'mismatch', message };
       case Close.brokerRestarts:

@@ -46,6 +46,8 @@ export type Message =
 
 export const SAMPLES = 300;
 export const ENTRIES = 500;
+/** Processes that are not online any more; the oldest go first, as they do in the broker. */
+export const GONE = 1000;
 
 export const nothing: Fleet = {
   processes: new Map(),
@@ -64,12 +66,11 @@ export function fold(fleet: Fleet, message: Message): Fleet {
       return { ...fleet, live: false };
     case 'welcome':
       return { ...fleet, me: message.me, bus: message.me.bus };
-    case 'listed':
-      return {
-        ...fleet,
-        live: true,
-        processes: new Map(message.processes.map((presence) => [presence.process, presence])),
-      };
+    case 'listed': {
+      const processes = new Map(message.processes.map((presence) => [presence.process, presence]));
+      const known = <T>(all: ReadonlyMap<string, T>) => new Map([...all].filter(([name]) => processes.has(name)));
+      return { ...fleet, live: true, processes, samples: known(fleet.samples), latest: known(fleet.latest) };
+    }
     case 'presence':
       return withPresence(fleet, message.item);
     case 'event': {
@@ -93,10 +94,29 @@ function withPresence(fleet: Fleet, presence: wire.Presence): Fleet {
   const isOld = known !== undefined && known.boot !== presence.boot && presence.started < known.started;
   if (isOld) return fleet; // the last will of a boot that has a successor
   const processes = new Map(fleet.processes).set(presence.process, presence);
-  if (known === undefined || known.boot === presence.boot) return { ...fleet, processes };
+  const gone = presence.state === 'online' ? [] : tooLongGone(processes);
+  for (const name of gone) processes.delete(name);
+  const restarted = known !== undefined && known.boot !== presence.boot;
+  return without({ ...fleet, processes }, restarted ? [presence.process, ...gone] : gone);
+}
+
+function tooLongGone(processes: ReadonlyMap<string, wire.Presence>): string[] {
+  const gone = [...processes.values()].filter((p) => p.state !== 'online');
+  if (gone.length <= GONE) return [];
+  gone.sort((a, b) => a.time - b.time);
+  return gone.slice(0, gone.length - GONE).map((p) => p.process);
+}
+
+/** Forgets the metrics of these processes. */
+function without(fleet: Fleet, names: readonly string[]): Fleet {
+  if (names.length === 0) return fleet;
   const samples = new Map(fleet.samples);
-  samples.delete(presence.process);
-  return { ...fleet, processes, samples };
+  const latest = new Map(fleet.latest);
+  for (const name of names) {
+    samples.delete(name);
+    latest.delete(name);
+  }
+  return { ...fleet, samples, latest };
 }
 
 function withMetrics(fleet: Fleet, metrics: wire.Metrics): Fleet {

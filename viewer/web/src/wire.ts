@@ -10,7 +10,6 @@ export const Close = {
   brokerRestarts: 1012,
   badMessage: 4400,
   unauthenticated: 4401,
-  forbidden: 4403,
   slowViewer: 4440,
 } as const;
 

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { LINE_LOST, Session } from '../src/session';
+import { LONGEST } from '../src/transcript';
 import { Failure, METHODS, type Call } from '../src/wire';
 import { BOOT, dapEvent, sessionClosed } from './given';
 
@@ -232,4 +233,29 @@ test('stop debugging closes the session and says nothing more', async () => {
   await session.close();
   expect(far.asked.at(-1)).toBe('session.close');
   expect([session.phase.value, session.why.value]).toEqual(['idle', '']);
+});
+
+test('a session ends with the bus, and its breakpoints are kept', async () => {
+  await session.toggleBreakpoint('/app/main.py', 10);
+  session.busLost();
+  expect(session.phase.value).toBe('idle');
+  expect(session.why.value).toContain('bus');
+  expect(session.breakpoints.value[0]).toMatchObject({ line: 10, state: 'pending' });
+});
+
+test('variables that could not be read are asked for again', async () => {
+  await session.open();
+  far.dap['variables'] = () => new Error('busy');
+  await expect(session.children(9)).rejects.toThrow('busy');
+  far.dap['variables'] = () => ({ variables: [] });
+  await expect(session.children(9)).resolves.toEqual([]);
+});
+
+test('output without an end of line does not grow for ever', () => {
+  const { transcript } = session;
+  for (let n = 0; n < 30; n += 1) transcript.printOutput('output', 'x'.repeat(1000));
+  transcript.print('answer', 'y'.repeat(LONGEST + 7));
+  const lengths = transcript.lines.value.map((line) => line.text.length);
+  expect(lengths.slice(0, 3)).toEqual([LONGEST, LONGEST, LONGEST]);
+  expect(transcript.lines.value.at(-1)?.text).toContain('… (7 more characters)');
 });

@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Page } from '../src/page';
 import { Socket } from '../src/socket';
+import { takeToken } from '../src/token';
 import { Failure } from '../src/wire';
 
 class FarEnd {
@@ -99,7 +101,6 @@ test('when the line is lost, calls end and later ones are refused', async () => 
 
 test.each([
   [4401, 'unauthenticated'],
-  [4403, 'forbidden'],
   [4400, 'mismatch'],
 ])('close code %i is final until a person acts', async (code, because) => {
   const socket = connected();
@@ -153,4 +154,67 @@ test('nonsense is dropped, and the line stands', () => {
   expect(warn).toHaveBeenCalledTimes(2);
   expect(socket.line.value.phase).toBe('online');
   warn.mockRestore();
+});
+
+test('another token makes another connection, and what was begun over the old one ends', async () => {
+  const socket = connected();
+  let offline = 0;
+  socket.onOffline = () => (offline += 1);
+  const call = socket.call('whoami', {});
+  socket.connect('x.y.z');
+  await expect(call).rejects.toMatchObject({ reason: 'line_lost' });
+  expect(offline).toBe(1);
+  expect(latest().protocols[1]).toBe('sonde.bearer.x.y.z');
+});
+
+test('a token that was renewed is the one of the next connection', async () => {
+  const socket = connected();
+  socket.renewed('x.y.z');
+  latest().onclose?.({ code: 1006, reason: '' });
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(latest().protocols[1]).toBe('sonde.bearer.x.y.z');
+});
+
+describe('a token that is pasted while the page is online', () => {
+  const me = { broker: 'b', version: '0', subject: 'ada', scopes: [], selectors: [], expires: 9 };
+
+  function online(): Page {
+    const page = new Page('ws://broker/ws', {
+      open: (url, protocols) => new FarEnd(url, protocols) as unknown as WebSocket,
+      now: () => Date.now(),
+      random: () => 0,
+    });
+    page.socket.connect('abc.def.ghi');
+    latest().onopen?.();
+    return page;
+  }
+  const last = () => latest().sent.at(-1);
+
+  test('takes the place of the old one, and the connection stays', async () => {
+    const page = online();
+    const used = page.useToken(window, 'x.y.z');
+    expect(last()).toMatchObject({ method: 'token.renew', params: { token: 'x.y.z' } });
+    latest().says({ id: last()?.id, result: me });
+    expect(await used).toBe('');
+    expect(page.store.me.value?.expires).toBe(9);
+    expect(FarEnd.all).toHaveLength(1);
+    expect(takeToken(window)).toBe('x.y.z');
+  });
+
+  test.each([
+    ['permission_denied', '', 2],
+    ['unauthenticated', 'no', 1],
+  ])('when it is refused as %s it says %j', async (code, says, connections) => {
+    const used = online().useToken(window, 'x.y.z');
+    latest().says({ id: last()?.id, error: { code: 1, message: 'no', data: { code, reason: 'bad_token' } } });
+    expect(await used).toBe(says);
+    expect(FarEnd.all).toHaveLength(connections);
+  });
+});
+
+test('when the bus is lost, what is debugged is over', () => {
+  const page = new Page('ws://broker/ws', { open: () => expect.fail(), now: () => 0, random: () => 0 });
+  const lost = vi.spyOn(page.sessionOf('a/b/c'), 'busLost');
+  page.socket.onNotification('bus', { bus: 'down' });
+  expect(lost).toHaveBeenCalledOnce();
 });

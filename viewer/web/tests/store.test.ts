@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { ENTRIES, fold, nothing, read, SAMPLES, Store, type Fleet, type Message } from '../src/store';
+import { ENTRIES, fold, GONE, nothing, read, SAMPLES, Store, type Fleet, type Message } from '../src/store';
 import { dapEvent, metrics, presence, sessionClosed } from './given';
 
 const after = (...messages: Message[]): Fleet => messages.reduce(fold, nothing);
@@ -92,4 +92,28 @@ test('one malformed item does not cost its batch', () => {
 
 test('notifications of a newer broker are passed over', () => {
   expect(read('weather', {}, 0)).toEqual([]);
+});
+
+test('what is no longer listed leaves no metrics behind', () => {
+  const fleet = after(
+    { kind: 'presence', item: presence('a/b/gone') },
+    { kind: 'metrics', item: metrics('a/b/gone', 1) },
+    { kind: 'metrics', item: metrics('a/b/here', 1) },
+    { kind: 'listed', processes: [presence('a/b/here')] },
+  );
+  expect([...fleet.samples.keys()]).toEqual(['a/b/here']);
+  expect([...fleet.latest.keys()]).toEqual(['a/b/here']);
+});
+
+test('processes that are gone are bounded, the oldest go first, and those online stay', () => {
+  const ended = Array.from({ length: GONE + 2 }, (_, n): Message[] => [
+    { kind: 'metrics', item: metrics(`a/b/p${n}`, 1) },
+    { kind: 'presence', item: presence(`a/b/p${n}`, { state: 'ended', time: n }) },
+  ]).flat();
+  const fleet = after({ kind: 'presence', item: presence('a/b/c', { time: 0 }) }, ...ended);
+  expect(fleet.processes.size).toBe(GONE + 1);
+  expect(fleet.processes.has('a/b/c')).toBe(true);
+  expect(fleet.processes.has('a/b/p1')).toBe(false);
+  expect(fleet.samples.has('a/b/p1')).toBe(false);
+  expect(fleet.samples.size).toBe(GONE);
 });

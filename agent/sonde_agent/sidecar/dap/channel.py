@@ -8,13 +8,17 @@ that the owner needs no table of its own.
 """
 
 import itertools
+import re
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from sonde_agent.sidecar import surrogates
 from sonde_wire import codec
 
 Tag = TypeVar("Tag")
+
+_ANSWERS = re.compile(rb'"request_seq"\s*:\s*(\d{1,15})\b')
 
 
 class Incoming(Struct, frozen=True, kw_only=True):
@@ -82,4 +86,19 @@ def body_of(message: Incoming) -> dict[str, Any]:
 
 def read(body: bytes) -> Incoming:
     """Raises `sonde_wire.MalformedMessage`."""
-    return codec.decode(body, Incoming)
+    return codec.decode(surrogates.replaced(body), Incoming)
+
+
+def read_head(head: bytes) -> Incoming | None:
+    """What a message comes to of which only the beginning was kept: the refusal of the request that it answers.
+    None for an event, and when it cannot be told."""
+    before = head.partition(b'"body"')[0]
+    answers = _ANSWERS.search(before)
+    if answers is None:
+        return None
+    return Incoming(
+        type="response",
+        request_seq=int(answers[1]),
+        success=False,
+        message="the answer is too large to be sent; ask for less of it",
+    )

@@ -15,7 +15,7 @@ import logging
 import secrets
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -78,7 +78,7 @@ class Debugger:
         self._reader = reader
         self._writer = writer
         self._frames = framing.FrameBuffer()
-        self._incoming: deque[bytes] = deque()
+        self._incoming: deque[Incoming] = deque()
         self.capabilities: dict[str, Any] = {}
         self.debugpy = ""
         self.pid = 0
@@ -99,12 +99,21 @@ class Debugger:
                 data = await self._reader.read(_CHUNK)
                 if not data:
                     return None
-                self._incoming.extend(self._frames.feed(data))
-            return channel.read(self._incoming.popleft())
+                self._incoming.extend(self._read(data))
+            return self._incoming.popleft()
         except OSError:
             return None
         except (MalformedFrame, MalformedMessage) as error:
             raise DebuggerLost(str(error)) from None
+
+    def _read(self, data: bytes) -> Iterator[Incoming]:
+        for body in self._frames.feed(data):
+            if isinstance(body, bytes):
+                yield channel.read(body)
+            elif (refused := channel.read_head(body.head)) is not None:
+                yield refused
+            else:
+                logger.warning("an event of %d bytes was dropped", body.length)
 
     async def shake_hands(self, dial: Dial) -> None:
         asks: Channel[str] = Channel()

@@ -1,23 +1,32 @@
 r"""Content-Length framing, as in DAP's base protocol: ``Content-Length: 12\r\n\r\n`` and as many bytes.
 
-Sans-I/O: bytes in, whole bodies out. Whoever sends more header or a longer body than is allowed raises
-`MalformedFrame`, once and for good: there is no way to find the next message after that.
+Sans-I/O: bytes in, whole bodies out. Of a body that is longer than is allowed only the beginning is kept, as
+`TooLong`, and the next message is found after it. Whoever sends no header or too much of it raises
+`MalformedFrame`, once and for good: there is no way to find the next message then.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sonde_agent.sidecar.errors import MalformedFrame
 
 LONGEST_HEADER = 4096
 LONGEST_BODY = 32 * 1024 * 1024
-"""Bytes. pydevd can be made to send more (the text of a huge value); the line is given up then, and the
-process runs on."""
+"""Bytes. pydevd can be made to send more: the text of a huge value, or what an evaluation printed."""
+KEPT_OF_TOO_LONG = 4096
+"""Bytes: more than pydevd writes before the body of a response."""
 
 _END = b"\r\n\r\n"
 
 
 def frame(body: bytes) -> bytes:
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@dataclass(frozen=True)
+class TooLong:
+    head: bytes
+    length: int
 
 
 class FrameBuffer:
@@ -29,8 +38,10 @@ class FrameBuffer:
         self._wanted: int | None = None
         """Length of the body that is being waited for; None while a header is."""
         self._searched = 0
+        self._skipping: TooLong | None = None
+        self._to_skip = 0
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterator[bytes | TooLong]:
         """The bodies that are complete. Raises `MalformedFrame`."""
         self._kept += data
         while True:
@@ -44,12 +55,32 @@ class FrameBuffer:
                 self._wanted = self._length(bytes(self._kept[:end]))
                 del self._kept[: end + len(_END)]
                 self._searched = 0
+            if self._wanted > self._longest:
+                if (skipped := self._skip(self._wanted)) is None:
+                    return
+                yield skipped
+                continue
             if len(self._kept) < self._wanted:
                 return
             body = bytes(self._kept[: self._wanted])
             del self._kept[: self._wanted]
             self._wanted = None
             yield body
+
+    def _skip(self, length: int) -> TooLong | None:
+        """What is left of it, once all of it has come."""
+        if self._skipping is None:
+            if len(self._kept) < min(length, KEPT_OF_TOO_LONG):
+                return None
+            self._skipping = TooLong(bytes(self._kept[:KEPT_OF_TOO_LONG]), length)
+            self._to_skip = length
+        gone = min(len(self._kept), self._to_skip)
+        del self._kept[:gone]
+        self._to_skip -= gone
+        if self._to_skip:
+            return None
+        skipped, self._skipping, self._wanted = self._skipping, None, None
+        return skipped
 
     def _length(self, header: bytes) -> int:
         lengths = []
@@ -61,7 +92,4 @@ class FrameBuffer:
                 lengths.append(value.strip())
         if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > 12:
             raise MalformedFrame("no single valid Content-Length")
-        length = int(lengths[0])
-        if length > self._longest:
-            raise MalformedFrame(f"body of {length} bytes, more than {self._longest}")
-        return length
+        return int(lengths[0])

@@ -8,7 +8,6 @@ const REFUSED: Record<RefusedBecause, string> = {
   no_token: 'This page needs a token. Open the link that `sonde open` prints, or paste a token.',
   unauthenticated:
     'The broker does not accept your token: it has expired or is not one of this broker’s. Paste a new one.',
-  forbidden: 'Your token does not allow you to look at any process here. Ask for one that does.',
   mismatch: 'This page and its broker do not understand each other. Reload the page.',
 };
 
@@ -79,7 +78,7 @@ function Expiry() {
   if (left > WARN_BEFORE_SECONDS) return null;
   return (
     <Banner tone="warn">
-      <span>Your token ends in {Math.max(0, Math.round(left))} s, and with it this connection and what you debug.</span>
+      <span>Your token ends in {Math.max(0, Math.round(left))} s, and with it this connection and what you debug. A fresh one lets you go on.</span>
       <TokenForm />
     </Banner>
   );
@@ -94,7 +93,7 @@ function TokenForm() {
       onSubmit={(event) => {
         event.preventDefault();
         const pasted = new FormData(event.currentTarget).get('token');
-        problem.value = page.useToken(window, typeof pasted === 'string' ? pasted : '');
+        void page.useToken(window, typeof pasted === 'string' ? pasted : '').then((wrong) => (problem.value = wrong));
       }}
     >
       <input name="token" type="password" aria-label="Token" placeholder="Token or link" autocomplete="off" />
