@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
+from sonde_broker.bus import EmbeddedBus
 from sonde_wire import bus, codec, mqtt, topics
 from tests.support.debuggee import Program, Running, running
 
@@ -32,6 +33,7 @@ class MqttServer:
 
 @asynccontextmanager
 async def mqtt_server(directory: Path, port: int = 0) -> AsyncIterator[MqttServer]:
+    """Mosquitto, to be killed."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
         pytest.skip("mosquitto is not installed")
@@ -54,15 +56,10 @@ async def mqtt_server(directory: Path, port: int = 0) -> AsyncIterator[MqttServe
 
 
 @pytest.fixture
-async def mqtt_line(tmp_path: Path) -> AsyncIterator[MqttServer]:
-    async with mqtt_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def mosquitto(mqtt_line: MqttServer) -> str:
-    """Its URL."""
-    return mqtt_line.url
+async def mqtt_url() -> AsyncIterator[str]:
+    """Of the embedded server; Mosquitto has its turn where a bus is killed, and end to end."""
+    async with EmbeddedBus() as server:
+        yield server.url
 
 
 class Broker:
@@ -181,14 +178,14 @@ async def broker_on(url: str, name: str = "b1") -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-async def broker(mosquitto: str) -> AsyncIterator[Broker]:
-    async with broker_on(mosquitto) as broker:
+async def broker(mqtt_url: str) -> AsyncIterator[Broker]:
+    async with broker_on(mqtt_url) as broker:
         yield broker
 
 
 @pytest.fixture
-async def sidecar(mosquitto: str) -> AsyncIterator[Sidecar]:
-    async with serve(SidecarSettings(bus=mosquitto)) as sidecar:
+async def sidecar(mqtt_url: str) -> AsyncIterator[Sidecar]:
+    async with serve(SidecarSettings(bus=mqtt_url)) as sidecar:
         yield sidecar
 
 

@@ -148,11 +148,11 @@ async def test_a_session_that_leaves_takes_only_its_own_breakpoints(
 
 
 async def test_a_lost_broker_lets_the_process_run_on(
-    mosquitto: str, broker: Broker, worker: tuple[Program, Running]
+    mqtt_url: str, broker: Broker, worker: tuple[Program, Running]
 ) -> None:
     program, running = worker
     process = await online(broker)
-    async with broker_on(mosquitto, "b2") as other:
+    async with broker_on(mqtt_url, "b2") as other:
         await other.open(process, "s1")
         await stop(other, process, program)
     await broker.presence(lambda each: each.stopped_threads == 1)

@@ -33,11 +33,11 @@ async def announced(started: Running) -> dict[str, str]:
 
 
 async def test_it_ends_after_the_process_it_follows_and_says_how_that_ended(
-    mosquitto: str, broker: Broker, tmp_path: Path
+    mqtt_url: str, broker: Broker, tmp_path: Path
 ) -> None:
     program = Program.write(tmp_path, PROGRAM)
     sidecar_place = {"SONDE_SIDECAR": f"unix:{tmp_path}/s", "SONDE_SIDECAR_TOKEN_FILE": f"{tmp_path}/t"}
-    listen = ("--listen", sidecar_place["SONDE_SIDECAR"], "--token-file", f"{tmp_path}/t", "--bus", mosquitto)
+    listen = ("--listen", sidecar_place["SONDE_SIDECAR"], "--token-file", f"{tmp_path}/t", "--bus", mqtt_url)
     async with running(sys.executable, str(program.path), env=environment() | sidecar_place) as debuggee:
         followed = ("--follow-pid", str(debuggee.process.pid))
         async with running(*COMMAND, *listen, *followed, env=environment()) as sidecar:
@@ -73,9 +73,9 @@ async def test_without_a_bus_it_does_not_outlive_the_process_by_much(tmp_path: P
 
 
 async def test_asked_to_end_it_leaves_its_processes_marked_lost(
-    mosquitto: str, broker: Broker, tmp_path: Path
+    mqtt_url: str, broker: Broker, tmp_path: Path
 ) -> None:
-    async with running(*COMMAND, "--bus", mosquitto, env=environment()) as sidecar:
+    async with running(*COMMAND, "--bus", mqtt_url, env=environment()) as sidecar:
         place = await announced(sidecar)
         variables = {"SONDE_SIDECAR": place["sidecar"], "SONDE_SIDECAR_TOKEN_FILE": place["token_file"]}
         program = Program.write(tmp_path, PROGRAM)
@@ -91,9 +91,9 @@ async def test_asked_to_end_it_leaves_its_processes_marked_lost(
 
 
 async def test_a_killed_sidecar_is_told_by_its_last_will(
-    mosquitto: str, broker: Broker, tmp_path: Path
+    mqtt_url: str, broker: Broker, tmp_path: Path
 ) -> None:
-    async with running(*COMMAND, "--bus", mosquitto, env=environment()) as sidecar:
+    async with running(*COMMAND, "--bus", mqtt_url, env=environment()) as sidecar:
         place = await announced(sidecar)
         variables = {"SONDE_SIDECAR": place["sidecar"], "SONDE_SIDECAR_TOKEN_FILE": place["token_file"]}
         program = Program.write(tmp_path, PROGRAM)
@@ -129,10 +129,10 @@ sys.stdin.readline()
     ],
 )
 async def test_a_sidecar_that_the_tap_started_says_how_the_program_ended(
-    mosquitto: str, broker: Broker, tmp_path: Path, last: str, expected: tuple[str, int | None, str | None]
+    mqtt_url: str, broker: Broker, tmp_path: Path, last: str, expected: tuple[str, int | None, str | None]
 ) -> None:
     program = Program.write(tmp_path, SELF_STARTED + last)
-    variables = {"SONDE_BUS": mosquitto, "TMPDIR": str(tmp_path)}
+    variables = {"SONDE_BUS": mqtt_url, "TMPDIR": str(tmp_path)}
     async with running(sys.executable, str(program.path), env=environment() | variables) as debuggee:
         await broker.presence(lambda each: each.state == "online")
         assert debuggee.process.stdin is not None

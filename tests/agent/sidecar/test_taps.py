@@ -61,8 +61,8 @@ async def tap(sidecar: Sidecar) -> AsyncIterator[Tap]:
 
 
 @pytest.fixture
-async def sidecar(mosquitto: str) -> AsyncIterator[Sidecar]:
-    async with serve(SidecarSettings(bus=mosquitto, listen="tcp:127.0.0.1:0")) as sidecar:
+async def sidecar(mqtt_url: str) -> AsyncIterator[Sidecar]:
+    async with serve(SidecarSettings(bus=mqtt_url, listen="tcp:127.0.0.1:0")) as sidecar:
         yield sidecar
 
 
