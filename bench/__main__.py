@@ -5,11 +5,13 @@ python -m bench --all [--json]  run all, one after the other
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 from bench import evaluate, idle, importing, slowdown
 from bench.report import Report
+from tests.pythons import as_variable, environments
 
 COMPARISONS: Mapping[str, tuple[Callable[[], Awaitable[Report]], str]] = {
     "evaluate": (evaluate.measure, "evaluate through the whole path, beside DAP straight to pydevd"),
@@ -30,6 +32,7 @@ def main() -> int:
         for name, (_, summary) in COMPARISONS.items():
             print(f"{name:<10} {summary}")
         return 0
+    os.environ.setdefault("SONDE_TEST_PYTHONS", as_variable(environments()))
     for name in COMPARISONS if options.all else (options.name,):
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         report = asyncio.run(_run(COMPARISONS[name][0]))
