@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests import page
 from tests.pythons import ROOT, WANTED, as_variable, environments
+from tests.support import parts
 
-REAL_PARTS = {"mosquitto": ("mosquitto", "mosquitto-clients"), "chromium": ("chromium",)}
 ON_EVERY_INTERPRETER = ("tests/wire", "tests/agent")
 
 
@@ -25,11 +25,11 @@ def say(text: str) -> None:
 
 def install_real_parts() -> list[str]:
     """Returns a line for each part that is still missing."""
-    missing = [name for name in REAL_PARTS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
+    missing = [name for name in parts.PACKAGES if not parts.find(name)]
     if not missing:
         return []
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        packages = [package for name in missing for package in REAL_PARTS[name]]
+        packages = [package for name in missing for package in parts.PACKAGES[name]]
         say(f"== installing {', '.join(packages)} with apt-get")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
 
@@ -50,8 +50,10 @@ def install_real_parts() -> list[str]:
         finally:
             if ours:
                 policy.unlink()
-    still = [name for name in missing if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
-    return [f"{name} is not here (as root: apt-get install {' '.join(REAL_PARTS[name])})" for name in still]
+    still = [name for name in missing if not parts.find(name)]
+    return [
+        f"{name} is not here (as root: apt-get install {' '.join(parts.PACKAGES[name])})" for name in still
+    ]
 
 
 def pytest(python: str, *arguments: str, **variables: str) -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +11,10 @@ import pytest
 from sonde_wire.mqtt import BusUrl
 from tests.deploy import make_secrets_file
 from tests.deploy.manifests import DEPLOY
+from tests.support import parts
 
 FILES = DEPLOY / "mosquitto"
-PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+PROGRAM = parts.MOSQUITTO
 PATIENCE = 10.0
 
 

@@ -1,6 +1,5 @@
 """The page in headless Chromium, against the real path: list, stop at a line, look, evaluate, go on."""
 
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,10 +8,10 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from sonde_viewer import Viewer
+from tests.support import parts
 from tests.support.debuggee import Program
 from tests.support.site import Site, appeared
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -24,7 +23,7 @@ QUIET = (
 )
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here (apt-get install chromium)"),
+    pytest.mark.skipif(parts.CHROMIUM is None, reason="Chromium is not here (apt-get install chromium)"),
     pytest.mark.timeout(120),
 ]
 
@@ -49,7 +48,7 @@ ORDERS = """
 async def opened(site: Site, fragment: str = "") -> AsyncIterator[Page]:
     """The page, logged in. At the end nothing may have been blocked, thrown or logged as an error."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        browser = await playwright.chromium.launch(executable_path=parts.CHROMIUM, args=list(QUIET))
         page = await browser.new_page(viewport={"width": 1440, "height": 900})
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -92,7 +91,7 @@ async def test_a_process_is_stopped_looked_at_and_let_go_from_the_page(
 
 async def test_a_token_that_does_not_hold_is_explained(here: Site) -> None:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        browser = await playwright.chromium.launch(executable_path=parts.CHROMIUM, args=list(QUIET))
         page = await browser.new_page()
         await page.goto(f"{here.url}/#token=not.a.token")
         await expect(page.get_by_role("alert")).to_contain_text("does not accept your token")

@@ -3,7 +3,6 @@ runs on, and the parts that were not meant work on."""
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ import pytest
 
 from sonde_viewer import DapError, DebugSession, Refused, SessionClosed, Viewer
 from sonde_wire import bus
-from tests.support import expect
+from tests.support import expect, parts
 from tests.support.debuggee import Program, Running
 from tests.support.site import Site, appeared, site
 
@@ -98,7 +97,7 @@ async def test_after_a_restart_of_the_site_its_processes_come_back_and_can_be_de
             await runs_on(program, stopped)
 
 
-@pytest.mark.skipif(shutil.which("mosquitto") is None, reason="Mosquitto is not installed")
+@pytest.mark.skipif(parts.MOSQUITTO is None, reason="Mosquitto is not installed")
 async def test_the_whole_path_over_mosquitto(tmp_path: Path, looping: Program) -> None:
     async with (
         site(tmp_path, "--bus", "mosquitto") as over,

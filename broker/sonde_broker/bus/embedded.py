@@ -150,7 +150,7 @@ class EmbeddedBus:
                     continue
                 if not link.out:
                     if not self._dirty:
-                        assert self._loop is not None  # noqa: S101
+                        assert self._loop is not None  # noqa: S101 - as above
                         self._loop.call_soon(self._flush_all)
                     self._dirty.add(link)
                 link.out.append(effect.data)
@@ -183,7 +183,7 @@ class EmbeddedBus:
         if link.connection not in self._links:
             return
         pending = link.write_out()
-        assert self._loop is not None  # noqa: S101
+        assert self._loop is not None  # noqa: S101 - as above
         self._perform(self._core.handle(Written(link.connection, pending), self._loop.time()))
 
     def _close(self, link: "_Link") -> None:
@@ -268,7 +268,7 @@ class _Link(asyncio.Protocol):
 
     def close(self) -> None:
         """Reads no more; gives the last bytes a moment."""
-        assert self._transport is not None  # noqa: S101
+        assert self._transport is not None  # noqa: S101 - as above
         self._decoder = None
         self._transport.close()
         self._linger = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._transport.abort)

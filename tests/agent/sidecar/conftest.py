@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import shutil
 import socket
 import sys
 import uuid
@@ -19,6 +18,7 @@ import pytest
 from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
 from sonde_broker.bus import EmbeddedBus
 from sonde_wire import bus, codec, mqtt, topics
+from tests.support import parts
 from tests.support.debuggee import Program, Running, running
 
 T = TypeVar("T")
@@ -34,8 +34,7 @@ class MqttServer:
 @asynccontextmanager
 async def mqtt_server(directory: Path, port: int = 0) -> AsyncIterator[MqttServer]:
     """Mosquitto, to be killed."""
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
+    if (program := parts.MOSQUITTO) is None:
         pytest.skip("mosquitto is not installed")
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

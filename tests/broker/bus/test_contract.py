@@ -22,6 +22,7 @@ from tests.broker.bus.peers import (
     message_properties,
     program,
 )
+from tests.support import parts
 
 AGENT = Account(
     user="agent",
@@ -39,7 +40,7 @@ ENGINES = [
         MosquittoBus,
         id="mosquitto",
         marks=pytest.mark.skipif(
-            shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") is None,
+            parts.MOSQUITTO is None,
             reason="needs mosquitto; apt-get install mosquitto",
         ),
     ),

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -26,10 +25,11 @@ from sonde_broker.bus import (
 from sonde_broker.bus.encoder import encode
 from sonde_broker.bus.packets import Connect, Subscribe, Subscription, Version
 from tests.broker.bus.peers import PATIENCE, PEERS
+from tests.support import parts
 
 ACCOUNT = Account(user="agent", password="secret", publish=("#",), subscribe=("#",))
 needs_mosquitto = pytest.mark.skipif(
-    shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin") is None,
+    parts.MOSQUITTO is None,
     reason="needs mosquitto; apt-get install mosquitto",
 )
 
