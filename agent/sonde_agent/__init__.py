@@ -11,11 +11,48 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sonde_agent.classic.errors import DebugpyServerError, ExposedServerWarning, PortInUse
+    from sonde_agent.classic.server import DebugpyServer, ServerInfo
+    from sonde_agent.classic.several import DebugpyServerManager
     from sonde_agent.tap.guest import Status
+    from sonde_agent.tap.operations import operation
 
 VERSION = "0.1.0"
 
-__all__ = ["VERSION", "is_running", "start", "status", "stop"]
+__all__ = [
+    "VERSION",
+    "DebugpyServer",
+    "DebugpyServerError",
+    "DebugpyServerManager",
+    "ExposedServerWarning",
+    "PortInUse",
+    "ServerInfo",
+    "is_running",
+    "operation",
+    "start",
+    "status",
+    "stop",
+]
+
+_FOUND_IN = {
+    "DebugpyServer": "sonde_agent.classic.server",
+    "DebugpyServerError": "sonde_agent.classic.errors",
+    "DebugpyServerManager": "sonde_agent.classic.several",
+    "ExposedServerWarning": "sonde_agent.classic.errors",
+    "PortInUse": "sonde_agent.classic.errors",
+    "ServerInfo": "sonde_agent.classic.server",
+    "operation": "sonde_agent.tap.operations",
+}
+
+
+def __getattr__(name: str) -> object:
+    """What most programs never ask for is imported when somebody does."""
+    if (module := _FOUND_IN.get(name)) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(module), name)
+    return found
 
 
 def start(
@@ -46,7 +83,7 @@ def stop() -> None:
 
 
 def is_running() -> bool:
-    """True from `start` until `stop`, until the sidecar refuses the tap, or in a forked child."""
+    """True from `start` until `stop` or until the sidecar refuses the tap; in a forked child as in its parent."""
     from sonde_agent.tap import guest
 
     return guest.is_running()

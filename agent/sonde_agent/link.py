@@ -8,6 +8,8 @@ sans-I/O: it frames, encodes and decodes.
      | <------------------ Welcome or Refusal ---- |
      | <--- Call (id, operation, arguments) ------ |   any number, answered in any order
      | -- Result or Fault (same id) -------------> |
+     | <--- Numbered (up to where) --------------- |   before the events of the process pass that number
+     | -- Report (what the program counts) ------> |   each second, while there is something to report
      | -- Ending (exit code, if known) ----------> |   the last word before a normal end
 
 The sidecar's address is `unix:/path/to/socket` or `tcp:127.0.0.1:port`, in SONDE_SIDECAR; the token is in the
@@ -19,8 +21,9 @@ import builtins
 import json
 import types
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args, get_origin
+
+from sonde_agent.records import Record
 
 VERSION = 1
 SIDECAR_VARIABLE = "SONDE_SIDECAR"
@@ -48,8 +51,7 @@ class InvalidSidecarAddress(LinkError, ValueError):
         return f"{self.text!r} is not a sidecar's address: use unix:/path/to/socket or tcp:127.0.0.1:port"
 
 
-@dataclass(frozen=True)
-class SidecarAddress:
+class SidecarAddress(Record):
     """Either `path` (Unix socket) or `host` and `port` (loopback)."""
 
     path: str | None = None
@@ -70,9 +72,9 @@ class SidecarAddress:
         return f"unix:{self.path}" if self.path else f"tcp:{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hello:
-    """Who the process is. `instance` may be empty: the sidecar then makes one from host and pid."""
+class Hello(Record):
+    """Who the process is. `namespace` may be empty: it is then the sidecar's; and `instance`: the sidecar then makes
+    one from host and pid."""
 
     version: int
     token: str
@@ -90,43 +92,45 @@ class Hello:
     argv: list[str]
     main: str | None
     directory: str
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = {}  # noqa: RUF012 - copied for each
     agent_version: str = ""
+    parent_boot: str = ""
+    """The boot of the tapped process that made this one; empty when none did, or none that is known."""
+    process: str = ""
+    """The name under which an earlier sidecar knew this boot, and is to be known again; empty before the first."""
+    numbered: int = 0
+    """What an earlier sidecar said last in `Numbered`: this boot's next event gets a higher number."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Welcome:
-    """The tap is known, under this `process` name (namespace/service/instance)."""
+class Welcome(Record):
+    """The tap is known, under this `process` name (namespace/service/instance). `numbered` as in `Numbered`."""
 
     version: int
     process: str
+    numbered: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
+class Refusal(Record):
     """The tap is not wanted: `reason` is `bad_token`, `bad_version` or `bad_name`. It must not try again."""
 
     reason: str
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
+class Call(Record):
     """`operation` is one of OPERATIONS."""
 
     id: int
     operation: str
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = {}  # noqa: RUF012 - copied for each
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(Record):
     id: int
     value: Any = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
+class Fault(Record):
     """`code` and `reason` are from the wire's closed list (sonde_wire.errors), as text."""
 
     id: int
@@ -135,24 +139,51 @@ class Fault:
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
+class Ending(Record):
     """The process is about to end by itself. `code` is None when the tap cannot know it (os._exit, signals)."""
 
     code: int | None
     message: str = ""
 
 
-OPERATIONS = frozenset({"debugger.connect", "debugger.disconnect", "stacks", "source", "sources"})
+class Report(Record):
+    """What only the process itself can count, since its start; fields of the wire's `Metrics`. The newest wins."""
 
-Message = Hello | Welcome | Refusal | Call | Result | Fault | Ending
+    metrics: dict[str, Any] = {}  # noqa: RUF012 - copied for each
+
+
+class Numbered(Record):
+    """The process's events have numbers up to this one, or will have. The tap keeps the newest for the next sidecar:
+    one that was killed can tell its successor nothing, and no number may be given twice in one boot."""
+
+    upto: int
+
+
+OPERATIONS = frozenset(
+    {
+        "debugger.connect",
+        "debugger.disconnect",
+        "debugger.hold",
+        "debugger.interrupt",
+        "diagnosis",
+        "modules",
+        "runtime",
+        "source",
+        "sources",
+        "stacks",
+        "tasks",
+    }
+)
+
+Message = Hello | Welcome | Refusal | Call | Result | Fault | Numbered | Report | Ending
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind for kind in (Hello, Welcome, Refusal, Call, Result, Fault, Ending)
+    kind.__name__.lower(): kind
+    for kind in (Hello, Welcome, Refusal, Call, Result, Fault, Numbered, Report, Ending)
 }
 
 
 def encode(message: Message) -> bytes:
-    body = {"type": type(message).__name__.lower(), **asdict(message)}
+    body = {"type": type(message).__name__.lower(), **vars(message)}
     return json.dumps(body, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode() + b"\n"
 
 
@@ -161,13 +192,12 @@ def decode(line: bytes) -> Message:
     try:
         body = json.loads(line.decode(), parse_constant=_no_number)
         kind = _KINDS[body.pop("type")]
-        known = {each.name for each in fields(kind)}
-        message: Message = kind(**{key: value for key, value in body.items() if key in known})
+        message: Message = kind(**{key: value for key, value in body.items() if key in kind.FIELDS})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MalformedLine(type(error).__name__) from None
-    for each in fields(kind):
-        if not _fits(getattr(message, each.name), each.type):
-            raise MalformedLine(f"{each.name} is of a wrong type")
+    for name, wanted in kind.__annotations__.items():
+        if not _fits(getattr(message, name), wanted):
+            raise MalformedLine(f"{name} is of a wrong type")
     return message
 
 

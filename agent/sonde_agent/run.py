@@ -4,13 +4,17 @@
     without               this process stays, as supervisor and sidecar in one, and ends as the program ends
 
 Whatever happens to Sonde, the program runs: without a bus, without a sidecar, after a fault in either.
-Python imports `inject/sitecustomize.py` before the program; see there for how it hides.
+Python imports `inject/sitecustomize.py` before the program, and before the Python programs that this one starts;
+`--no-children` is for the program alone, and the environment is then what it is without us. Otherwise the program
+sees two things in its environment: our folder, first on PYTHONPATH, and the variables SONDE_INJECTION and
+SONDE_PARENT. A child that gets neither, because it is started with an environment of its own, is not seen.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -18,15 +22,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from sonde_agent import link
-from sonde_agent.tap import identity
+from sonde_agent import configuration, link
+from sonde_agent.configuration import InvalidConfiguration
+from sonde_agent.tap import children, identity
 from sonde_agent.tap.errors import InvalidIdentity
 
-INJECTION = "SONDE_INJECTION"
 DRAIN_TIMEOUT = 3.0
 """Seconds for the news of the program's end to reach the bus."""
 USAGE_ERROR = 2
@@ -43,7 +47,6 @@ _LOOK_AGAIN = 0.5
 """Seconds after which the thread that waits for signals looks whether the program has ended."""
 _FROM_THE_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
-_INJECT = Path(__file__).parent / "inject"
 _EXAMPLES = """\
 examples:
   sonde run app.py --port 8000
@@ -51,7 +54,8 @@ examples:
   sonde run --bus mqtt://127.0.0.1:1883 --namespace staging worker.py
   SONDE_SIDECAR=unix:/run/sonde/sonde.sock sonde run app.py     the pod's sidecar does the talking
 
-What is not given is taken from SONDE_SERVICE, SONDE_NAMESPACE, SONDE_INSTANCE, SONDE_LABELS and SONDE_BUS.
+What is not given is taken from the environment (SONDE_SERVICE, SONDE_BUS, ...), then from the file that --config
+or SONDE_CONFIG names: see docs/configuration.md.
 The service is named after the program where nobody names it.
 """
 
@@ -79,7 +83,11 @@ class Plan:
     start: Mapping[str, str | Mapping[str, str]]
     """Arguments of `sonde_agent.start`."""
     namespace: str
-    bus: str | None
+    sidecar: str | None = None
+    """The one that does the talking, where one is named."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What `configuration.choose` takes."""
+    with_children: bool = True
 
     @property
     def command(self) -> list[str]:
@@ -90,12 +98,12 @@ def main(arguments: Sequence[str]) -> int:
     """Returns the program's code, 128 + n when signal n ended it, 2 when it was not started."""
     try:
         plan = make_plan(arguments, os.environ)
-    except InvalidIdentity as error:
+    except (InvalidIdentity, InvalidConfiguration) as error:
         return _complain(str(error))
     if shutil.which(plan.python) is None:
         return _complain(f"there is no interpreter {plan.python!r}")
     environment = injected_environment(plan, os.environ)
-    if os.environ.get(link.SIDECAR_VARIABLE):
+    if plan.sidecar:
         return _become(plan.command, environment)
     try:
         serve, drain = _sidecar(plan)
@@ -118,6 +126,7 @@ def make_plan(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
     chosen = parser.parse_args(options)
     if not program:
         parser.error("name the program: app.py, or -m module")
+    environment = configuration.with_file(environment, chosen.config)
     python = chosen.python or sys.executable
     start: dict[str, str | Mapping[str, str]] = {}
     if not chosen.service and not environment.get("SONDE_SERVICE"):
@@ -125,18 +134,25 @@ def make_plan(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
     for name in ("service", "namespace", "instance"):
         if value := getattr(chosen, name):
             start[name] = identity.checked_level(name, value)
-    if chosen.label:
+    if chosen.labels:
         labels = identity.parse_labels(environment.get("SONDE_LABELS", ""))
-        for label in chosen.label:
+        for label in chosen.labels:
             labels |= identity.parse_labels(label)
         start["labels"] = labels
     resolved = identity.resolve(**{"labels": None, **dict.fromkeys(_NAMES), **start}, environment=environment)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - a mapping of its own arguments
     return Plan(
-        python=python, program=tuple(program), start=start, namespace=resolved.namespace, bus=chosen.bus
+        python=python,
+        program=tuple(program),
+        start=start,
+        namespace=resolved.namespace or "default",
+        sidecar=environment.get(link.SIDECAR_VARIABLE) or None,
+        options=vars(chosen),
+        with_children=not chosen.no_children and children.are_followed(environment),
     )
 
 
 _NAMES = ("service", "namespace", "instance")
+_WITHOUT_A_VALUE = frozenset({"-h", "--help", "--no-children"})
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -150,27 +166,34 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             return rest[:position], rest[position + 1 :]
         if word.startswith("-m") or not word.startswith("-") or word == "-":
             break
-        position += 1 if "=" in word or word in {"-h", "--help"} else 2
+        position += 1 if "=" in word or word in _WITHOUT_A_VALUE else 2
     return rest[:position], rest[position:]
 
 
 def injected_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
     """The program's environment, with what makes Python import our sitecustomize first, and what that needs to
-    put everything back."""
-    path = environment.get("PYTHONPATH")
-    injection = {"pythonpath": path, "packages": _packages_for(plan.python), "start": plan.start}
+    put everything back. The program may itself be a child of one that was started so: it is then known by
+    `parent`."""
+    path = children.without_injection(environment).get("PYTHONPATH")
+    config = plan.options.get("config")
+    injection = {
+        "pythonpath": path,
+        "packages": _packages(),
+        "start": plan.start,
+        "parent": environment.get(children.VARIABLE),
+        "children": plan.with_children,
+    }
     return {
         **environment,
+        **({configuration.CONFIG_VARIABLE: str(Path(config).absolute())} if config else {}),
         # an empty part would mean the working directory
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(_INJECT), path))),
-        INJECTION: json.dumps(injection),
+        "PYTHONPATH": os.pathsep.join(filter(None, (children.INJECT, path))),
+        children.INJECTION: json.dumps(injection),
     }
 
 
-def _packages_for(python: str) -> dict[str, str]:
-    """Where another interpreter finds the two packages that the tap needs; ours finds them by itself."""
-    if shutil.which(python) == sys.executable:
-        return {}
+def _packages() -> dict[str, str]:
+    """Where an interpreter that does not have them finds the two packages that the tap needs."""
     places = {"sonde_agent": str(Path(__file__).parent.parent)}
     for path in sys.path:
         if (Path(path) / "debugpy" / "__init__.py").is_file():
@@ -183,11 +206,17 @@ def _sidecar(plan: Plan) -> tuple[Serve, Callable[[], float]]:
     """How to serve, and how long to wait for the last news to get out: not at all where it cannot. Raises `ModuleNotFoundError` when the extra is not installed, `ValueError` for wrong settings."""
     from sonde_agent.sidecar.errors import InvalidSettings
     from sonde_agent.sidecar.service import serve
-    from sonde_agent.sidecar.settings import SidecarSettings
+    from sonde_agent.sidecar.settings import CHECKS, from_choice, log_settings
+    from sonde_wire import logs
 
+    chosen = configuration.choose("run", plan.options, os.environ, CHECKS)
     try:
-        settings = SidecarSettings(bus=plan.bus, namespace=plan.namespace)
-    except InvalidSettings as error:
+        # the tap brings its labels itself
+        settings = from_choice({**chosen, "namespace": plan.namespace, "labels": None})
+        logs.set_up(log_settings(chosen, quiet=True))
+        for sentence in configuration.unknown_variables(os.environ):
+            logging.getLogger(__name__).warning("%s", sentence)
+    except (InvalidSettings, logs.NoLogFile) as error:
         raise ValueError(str(error)) from None
     if settings.bus_url() is None:
         _say(
@@ -316,10 +345,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--service", metavar="NAME", help="what the program is, such as checkout")
-    parser.add_argument("--namespace", metavar="NAME", help="where it runs, such as prod (default: default)")
-    parser.add_argument("--instance", metavar="NAME", help="which one it is (default: from host and pid)")
-    parser.add_argument("--label", metavar="KEY=VALUE", action="append", help="any number of them")
-    parser.add_argument("--bus", metavar="URL", help="the MQTT server, such as mqtt://127.0.0.1:1883")
+    configuration.add_options(parser, "run")
     parser.add_argument("--python", metavar="PATH", help="the interpreter (default: Sonde's own)")
+    parser.add_argument(
+        "--no-children",
+        action="store_true",
+        help="the program alone, without the Python programs that it starts (or SONDE_CHILDREN=0)",
+    )
     return parser

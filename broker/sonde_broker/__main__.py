@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import logging
 import re
 import sys
 import time
@@ -33,7 +32,7 @@ from sonde_broker.settings import (
 )
 from sonde_broker.site import Announcement, announce
 from sonde_broker.tokens import TokenRules, verify
-from sonde_wire import Scope, Selector, WireError, local
+from sonde_wire import Scope, Selector, WireError, local, logs
 
 _LISTEN = "127.0.0.1:8080"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -81,10 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    if options.log_level is None:
+        options.log_level = "debug" if options.verbose else "info"
+    logs.set_up(logs.LogSettings(level=options.log_level, file=options.log_file, format=options.log_format))
     listen = HostPort.parse(options.listen or _LISTEN, "--listen")
     choice = KeyChoice(options.secret_file, options.public_key, options.jwks)
     choice = choose_key(choice, listen, site=options.site)
@@ -212,7 +210,10 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--page", type=Path, metavar="DIR", help="built files of the web page, instead of the installed ones")
     add("--site", action="store_true", help="development: make a key and a token, tell this user's programs")
     add("--announce-fd", type=int, metavar="N", help="write one JSON line there when ready")
-    add("--verbose", action="store_true", help="log details")
+    add("--log-level", choices=("debug", "info", "warning", "error"), help="what is logged (default: info)")
+    add("--log-file", metavar="FILE", help="a file for the log, beside the console; it stays small")
+    add("--log-format", choices=("text", "json"), default="text", help="json: an object a line")
+    add("--verbose", action="store_true", help="short for --log-level debug")
     parser.set_defaults(run=_serve)
 
 

@@ -1,5 +1,7 @@
 """From a viewer's call to the operation that is asked of a process, and how long its answer may take. Pure."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from sonde_broker.relay_io import ViewerId
@@ -29,17 +31,35 @@ class Pending(Struct, frozen=True):
     session: str | None = None
 
 
-def read_order(params: rpc.OfProcess | rpc.SourceOfProcess, method: str) -> Order:
+_READS: Mapping[str, bus.AnyOperation] = {
+    "process.stacks": bus.ReadStacks(),
+    "process.sources": bus.ListSources(),
+    "process.tasks": bus.ReadTasks(),
+    "process.modules": bus.ListModules(),
+    "process.runtime": bus.ReadRuntime(),
+}
+
+
+def read_order(params: rpc.OfProcess | rpc.SourceOfProcess | rpc.DiagnoseProcess, method: str) -> Order:
     """The operation of a `process.*` method."""
-    match method, params:
-        case "process.stacks", rpc.OfProcess():
-            return Order(bus.ReadStacks())
-        case "process.sources", rpc.OfProcess():
-            return Order(bus.ListSources())
-        case "process.source", rpc.SourceOfProcess(path=path):
+    match params:
+        case rpc.OfProcess():
+            return Order(_READS[method])
+        case rpc.SourceOfProcess(path=path):
             return Order(bus.ReadSource(path=path))
-        case _:
-            raise AssertionError(f"{method} reads nothing of a process")
+        case rpc.DiagnoseProcess(path=path, line=line, sha256=sha256):
+            return Order(bus.Diagnose(path=path, line=line, sha256=sha256))
+
+
+def read_session_order(params: rpc.OfSession | rpc.SeatCall, method: str) -> Order:
+    """The operation of a `session.*` method on an open session."""
+    match params:
+        case rpc.SeatCall(session=session, action=action, to=to):
+            return Order(bus.TakeSeat(session=session, action=action, to=to))
+        case rpc.OfSession(session=session) if method == "session.close":
+            return Order(bus.CloseSession(session=session))
+        case rpc.OfSession(session=session):
+            return Order(bus.RenewLease(session=session))
 
 
 def read_dap(params: rpc.DapCall) -> tuple[Order, str, Scope]:

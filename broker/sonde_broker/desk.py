@@ -12,12 +12,12 @@ from sonde_broker import access, answers
 from sonde_broker.calls import Call
 from sonde_broker.commands import (
     OPEN_TIMEOUT,
-    Order,
     Pending,
     bus_lost,
     process_gone,
     read_dap,
     read_order,
+    read_session_order,
     stale_boot,
     too_many,
     unknown_session,
@@ -78,11 +78,10 @@ class Desk:
                 return self._subscribe(viewer, caller, call.params, call, now)
             case rpc.Unsubscribe(subscription=number):
                 return self._unsubscribe(viewer, caller, number, call, now)
-            case rpc.OfProcess() | rpc.SourceOfProcess():
+            case rpc.OfProcess() | rpc.SourceOfProcess() | rpc.DiagnoseProcess():
                 return self._ask_process(viewer, claims, call.params, call, now)
-            case rpc.OfSession(session=name):
-                session = self._session(viewer, name)
-                return self._close_session(claims, session, call, now)
+            case rpc.OfSession() | rpc.SeatCall():
+                return self._ask_session(viewer, claims, call.params, call, now)
             case rpc.DapCall():
                 return self._dap(viewer, claims, call.params, call, now)
             case rpc.Nothing():
@@ -199,7 +198,7 @@ class Desk:
         self,
         viewer: ViewerId,
         claims: Claims,
-        params: rpc.OfProcess | rpc.SourceOfProcess,
+        params: rpc.OfProcess | rpc.SourceOfProcess | rpc.DiagnoseProcess,
         call: Call,
         now: Instant,
     ) -> list[Effect]:
@@ -226,15 +225,33 @@ class Desk:
             raise bus_lost() if not self._dispatch.bus_up else unknown_session(name)
         return session
 
-    def _close_session(self, claims: Claims, session: Session, call: Call, now: Instant) -> list[Effect]:
-        """Also where the process is gone: then there is nothing left to close, and that is no failure."""
-        known = self._fleet.get(session.process)
-        if known is None or not known.online or known.presence.boot != session.boot:
+    def _ask_session(
+        self,
+        viewer: ViewerId,
+        claims: Claims,
+        params: rpc.OfSession | rpc.SeatCall,
+        call: Call,
+        now: Instant,
+    ) -> list[Effect]:
+        session = self._session(viewer, params.session)
+        closes = call.method == "session.close"
+        if closes and not self._lives(session):  # nothing is left to close, and that is no failure
             self._dispatch.sessions.drop(session.id, session.process)
-            return [Send(session.viewer, answers.result(call.id, bus.Done()))]
-        pending = Pending(session.viewer, call.id, call.method, session.process, session.id)
-        order = Order(bus.CloseSession(session=session.id))
+            return [Send(viewer, answers.result(call.id, bus.Done()))]
+        if not closes:
+            self._require_session(claims, session)
+        order = read_session_order(params, call.method)
+        pending = Pending(viewer, call.id, call.method, session.process, session.id)
         return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady)
+
+    def _lives(self, session: Session) -> bool:
+        known = self._fleet.get(session.process)
+        return known is not None and known.online and known.presence.boot == session.boot
+
+    def _require_session(self, claims: Claims, session: Session) -> None:
+        """Raises `Refused` unless the session's process can be asked, and is still the same."""
+        if self._online(claims, session.process).presence.boot != session.boot:
+            raise stale_boot(session.process)
 
     def _dap(
         self, viewer: ViewerId, claims: Claims, params: rpc.DapCall, call: Call, now: Instant
@@ -242,8 +259,6 @@ class Desk:
         order, command, scope = read_dap(params)
         access.require_scope(claims, scope, f"the DAP request {command!r}")
         session = self._session(viewer, params.session)
-        known = self._online(claims, session.process)
-        if known.presence.boot != session.boot:
-            raise stale_boot(session.process)
+        self._require_session(claims, session)
         pending = Pending(viewer, call.id, f"dap {command}", session.process, session.id)
         return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady)

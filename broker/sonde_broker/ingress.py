@@ -21,7 +21,7 @@ from sonde_wire.topics import Channel, read_process, replies_to
 MOST_BYTES = {
     Channel.PRESENCE: 64 * 1024,
     Channel.EVENTS: 1024 * 1024,
-    Channel.METRICS: 16 * 1024,
+    Channel.METRICS: 128 * 1024,
 }
 MOST_REPLY = 4 * 1024 * 1024
 MOST_EVENTS = 10_000

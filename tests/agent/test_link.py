@@ -33,6 +33,7 @@ MESSAGES: list[link.Message] = [
     link.Call(id=3, operation="stacks", arguments={"deep": [1, {"a": None}]}),
     link.Result(id=3, value={"threads": []}),
     link.Fault(id=3, code="not_found", reason="no_such_file", message="no"),
+    link.Numbered(upto=512),
     link.Ending(code=None),
     link.Ending(code=1, message="unhandled ValueError"),
 ]

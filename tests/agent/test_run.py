@@ -1,6 +1,9 @@
 """`sonde run`: the program is what it is without it, only visible."""
 
+import ast
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sonde_agent import link, run
+from sonde_agent.tap import children
 from sonde_agent.tap.errors import InvalidIdentity
 from tests.agent.tap.fakes import PATIENCE, FakeSidecar, clean_environment, fake_sidecar, running
 
@@ -89,12 +93,66 @@ def test_the_program_sees_what_it_sees_without_sonde(
     with running(tmp_path, LOOK, search_path, arguments=("a", "--b")) as program:
         plain = program.end()
     environment = {**search_path, **sidecar.environment}
-    with running(tmp_path, LOOK, environment, command=SONDE_RUN, arguments=("a", "--b")) as program:
+    command = (*SONDE_RUN, "--no-children")
+    with running(tmp_path, LOOK, environment, command=command, arguments=("a", "--b")) as program:
         sidecar.welcome()
         injected = program.end()
     ours = str(sorted(sidecar.environment))[1:-1]
     assert (injected[0], injected[1].replace(f", {ours}", "").replace(ours, ""), injected[2]) == plain
     assert plain[0] == 1
+
+
+def test_what_children_need_is_all_that_is_left_in_the_environment(
+    sidecar: FakeSidecar, tmp_path: Path
+) -> None:
+    source = """
+        import os
+        import sys
+        print(sorted(os.environ.items()))
+        print([path for path in sys.path if "inject" in path], flush=True)
+        sys.stdin.read()
+        """
+    inherited = {**sidecar.environment, "PYTHONPATH": "/nowhere"}
+    with running(tmp_path, source, inherited, command=SONDE_RUN) as program:
+        _, hello = sidecar.welcome()
+        seen = dict(ast.literal_eval(program.hear()))
+        assert program.hear() == "[]"
+        assert seen.pop("PYTHONPATH") == os.pathsep.join([children.INJECT, "/nowhere"])
+        assert json.loads(seen.pop(children.INJECTION))["pythonpath"] == "/nowhere"
+        parent = children.read({children.VARIABLE: seen.pop(children.VARIABLE)})
+        assert parent is not None
+        assert (parent.boot, parent.pid, parent.service) == (hello.boot, hello.pid, "program")
+        del inherited["PYTHONPATH"]
+        assert seen == {**clean_environment(), **inherited}
+
+
+def test_the_folder_alone_on_the_search_path_is_enough(sidecar: FakeSidecar, tmp_path: Path) -> None:
+    """As a pod's template has it, where nobody runs `sonde run`."""
+    places = os.pathsep.join([children.INJECT, "/nowhere"])
+    source = "import os, sys; print(os.environ['PYTHONPATH'], flush=True); sys.stdin.read()"
+    environment = {**sidecar.environment, "PYTHONPATH": places, "SONDE_SERVICE": "shop"}
+    for switch, path in (("1", places), ("0", "/nowhere")):
+        with running(tmp_path, source, {**environment, "SONDE_CHILDREN": switch}) as program:
+            _, hello = sidecar.welcome()
+            assert (hello.service, hello.parent_boot) == ("shop", "")
+            assert program.end() == (0, f"{path}\n", "")
+
+
+def test_a_run_inside_a_run_has_the_names_that_it_is_given(sidecar: FakeSidecar, tmp_path: Path) -> None:
+    source = f"""
+        import subprocess
+        import sys
+        command = {[*SONDE_RUN, "--service", "inner", "--instance", "two"]!r}
+        code = "import os, sys; open('inner.py', 'w').write('import sys; sys.stdin.read()')"
+        exec(code)
+        sys.exit(subprocess.call([*command, "inner.py"]))
+        """
+    command = (*SONDE_RUN, "--service", "outer", "--instance", "one")
+    with running(tmp_path, source, sidecar.environment, command=command) as program:
+        _, outer = sidecar.welcome()
+        _, inner = sidecar.welcome()
+        assert (inner.service, inner.instance, inner.parent_boot) == ("inner", "two", outer.boot)
+        assert program.end() == (0, "", "")
 
 
 def test_a_module_runs_as_with_python_m(sidecar: FakeSidecar, tmp_path: Path) -> None:
@@ -146,32 +204,17 @@ def test_the_program_runs_when_the_tap_cannot(tmp_path: Path, fault: str) -> Non
     (broken / "__init__.py").write_text(fault)
     environment = {
         "PYTHONPATH": os.pathsep.join([str(Path(run.__file__).parent / "inject"), str(broken.parent)]),
-        run.INJECTION: '{"pythonpath": null, "packages": {}, "start": {}}',
+        children.INJECTION: '{"pythonpath": null, "packages": {}, "start": {}}',
     }
     with running(tmp_path, "print('ran')", environment) as program:
         assert program.end() == (0, "ran\n", "")
 
 
-def test_children_of_the_program_are_not_injected(sidecar: FakeSidecar, tmp_path: Path) -> None:
-    source = """
-        import subprocess
-        import sys
-        print(subprocess.check_output([sys.executable, "-c", "import sys; print('sonde_agent' in sys.modules)"]))
-        sys.stdin.read()
-        """
-    with running(tmp_path, source, sidecar.environment, command=SONDE_RUN) as program:
-        sidecar.welcome()
-        assert program.end() == (0, "b'False\\n'\n", "")
-
-
 def test_old_pythons_can_read_what_is_injected() -> None:
     text = (Path(run.__file__).parent / "inject" / "sitecustomize.py").read_text()
     compile(text, "sitecustomize.py", "exec", dont_inherit=True)
-    import ast
-
     ast.parse(text, feature_version=(3, 4))
-    assert "f'" not in text
-    assert 'f"' not in text
+    assert not re.search(r"\bf[\"']", text)
 
 
 class Beside:

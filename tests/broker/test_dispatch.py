@@ -68,6 +68,57 @@ def test_the_bytes_of_a_dap_response_are_passed_through(stage: Stage) -> None:
     assert answer(stage.reply(command.id, response)) == response
 
 
+@pytest.mark.parametrize(
+    ("method", "params", "operation"),
+    [
+        ("process.stacks", {}, bus.ReadStacks()),
+        ("process.sources", {}, bus.ListSources()),
+        ("process.source", {"path": "/a.py"}, bus.ReadSource(path="/a.py")),
+        ("process.tasks", {}, bus.ReadTasks()),
+        ("process.modules", {}, bus.ListModules()),
+        ("process.runtime", {}, bus.ReadRuntime()),
+        ("process.diagnose", {}, bus.Diagnose()),
+        (
+            "process.diagnose",
+            {"path": "/a.py", "line": 3, "sha256": "ab" * 32},
+            bus.Diagnose(path="/a.py", line=3, sha256="ab" * 32),
+        ),
+    ],
+)
+def test_each_question_becomes_its_operation(
+    stage: Stage, method: str, params: dict[str, Any], operation: bus.AnyOperation
+) -> None:
+    [command] = commands(stage.call("ada", method, process=CHECKOUT, **params))
+    assert command.operation == operation
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "kind", "fields"),
+    [
+        ("session.renew", {}, bus.RenewLease, {}),
+        ("session.seat", {"action": "ask"}, bus.TakeSeat, {"action": "ask"}),
+        ("session.seat", {"action": "grant", "to": "s2"}, bus.TakeSeat, {"action": "grant", "to": "s2"}),
+        ("session.close", {}, bus.CloseSession, {}),
+    ],
+)
+def test_what_is_asked_of_a_session_goes_to_its_process_and_boot(
+    stage: Stage, method: str, params: dict[str, Any], kind: type[bus.Operation], fields: dict[str, Any]
+) -> None:
+    session = stage.open_session("ada")
+    [command] = commands(stage.call("ada", method, session=session, **params))
+    assert command.operation == kind(session=session, **fields)
+    assert (command.process, command.boot) == (CHECKOUT, BOOT)
+    assert error(stage.call("bob", method, session=session, **params)) == UNKNOWN
+
+
+@pytest.mark.parametrize("method", ["session.renew", "session.seat"])
+def test_a_session_of_an_older_boot_has_nothing_to_renew_and_no_seat(stage: Stage, method: str) -> None:
+    session = stage.open_session("ada")
+    stage.presence(presence(boot="f" * 32, started=2000.0))
+    effects = stage.call("ada", method, **{**PARAMS[method], "session": session})
+    assert error(effects) in {("aborted", "stale_boot"), UNKNOWN}
+
+
 def test_a_failure_is_passed_on_with_its_code(stage: Stage) -> None:
     [command] = commands(stage.call("ada", "process.source", process=CHECKOUT, path="/x"))
     failure = Failure(code=Code.NOT_FOUND, reason=Reason.NO_SUCH_FILE, message="no such file")
@@ -116,8 +167,14 @@ PARAMS: dict[str, dict[str, Any]] = {
     "process.stacks": {"process": CHECKOUT},
     "process.sources": {"process": CHECKOUT},
     "process.source": {"process": CHECKOUT, "path": "/a.py"},
+    "process.tasks": {"process": CHECKOUT},
+    "process.modules": {"process": CHECKOUT},
+    "process.runtime": {"process": CHECKOUT},
+    "process.diagnose": {"process": CHECKOUT, "path": "/a.py", "line": 3},
     "session.open": {"process": CHECKOUT},
     "session.close": {"session": "s"},
+    "session.renew": {"session": "s"},
+    "session.seat": {"session": "s", "action": "take"},
 }
 
 

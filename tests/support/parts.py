@@ -3,7 +3,7 @@
 import os
 import shutil
 
-PACKAGES = {"mosquitto": ("mosquitto", "mosquitto-clients"), "chromium": ("chromium",)}
+PACKAGES = {"mosquitto": ("mosquitto", "mosquitto-clients"), "chromium": ("chromium",), "gdb": ("gdb",)}
 """Debian's packages of each part."""
 
 
@@ -13,4 +13,5 @@ def find(part: str) -> str | None:
 
 
 MOSQUITTO = find("mosquitto")
+GDB = find("gdb")
 CHROMIUM = find("chromium") or find("chromium-browser")

@@ -30,11 +30,12 @@ class Site:
 
     @asynccontextmanager
     async def run(
-        self, program: Program, *arguments: str, service: str, python: str = sys.executable
+        self, program: Program, *arguments: str, service: str, python: str = sys.executable, **variables: str
     ) -> AsyncIterator[Running]:
-        """`sonde run` of the program, on any interpreter."""
+        """`sonde run` of the program, on any interpreter; `variables` are added to its environment."""
         command = (sys.executable, "-m", "sonde_agent", "run", "--service", service, "--python", python)
-        async with running(*command, "--", str(program.path), *arguments, env=self.environment) as started:
+        environment = self.environment | variables
+        async with running(*command, "--", str(program.path), *arguments, env=environment) as started:
             yield started
 
     @asynccontextmanager

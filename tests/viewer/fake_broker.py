@@ -32,6 +32,7 @@ FILES = (
     bus.SourceFile(path="/app/shop.py", module="shop", application=True),
     bus.SourceFile(path="/usr/lib/python3/json/decoder.py", module="json.decoder"),
 )
+LEASE = bus.Lease(left=60.0, length=60.0)
 CAPABILITIES = {"supportsConditionalBreakpoints": True}
 
 Answer = Callable[[rpc.Params], Any]
@@ -65,6 +66,8 @@ class FakeBroker:
             "unsubscribe": lambda _: bus.Done(),
             "session.open": lambda _: self.session,
             "session.close": lambda _: bus.Done(),
+            "session.renew": lambda _: bus.LeaseState(lease=LEASE, renewed=True),
+            "session.seat": self._answer_seat,
             "dap": self._answer_dap,
         }
         self.dap: dict[str, DapAnswer] = {}
@@ -87,9 +90,9 @@ class FakeBroker:
     def asked(self, method: str) -> list[rpc.Params]:
         return [params for name, params in self.requests if name == method]
 
-    async def was_asked(self, method: str) -> None:
+    async def was_asked(self, method: str, times: int = 1) -> None:
         """Waits for it; the test's own timeout is the deadline."""
-        while not self.asked(method):
+        while len(self.asked(method)) < times:
             self._asked.clear()
             await self._asked.wait()
 
@@ -103,6 +106,10 @@ class FakeBroker:
         message = codec.raw({"seq": 0, "type": "event", "event": event, "body": body})
         await self.tell(bus.DapEvent, session=session, message=message)
 
+    def opens(self, **changes: Any) -> None:
+        """What the next `session.open` answers, beside what it always does."""
+        self.session = msgspec.structs.replace(self.session, **changes)
+
     async def tell(self, kind: Callable[..., bus.AnyEvent], **fields: Any) -> None:
         self._seq += 1
         event = kind(process=SHOP.process, boot=BOOT, seq=self._seq, time=1.0, **fields)
@@ -111,6 +118,12 @@ class FakeBroker:
     async def close(self, code: int) -> None:
         for viewer in set(self._viewers):
             await viewer.close(code)
+
+    def _answer_seat(self, params: rpc.Params) -> bus.SeatState:
+        """The seat is free, and whoever takes or asks for it gets it."""
+        assert isinstance(params, rpc.SeatCall)
+        driver = {"take": params.session, "ask": params.session, "grant": params.to, "release": None}
+        return bus.SeatState(driver=driver[params.action])
 
     def _answer_dap(self, params: rpc.Params) -> Any:
         assert isinstance(params, rpc.DapCall)

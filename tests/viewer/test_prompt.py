@@ -1,10 +1,17 @@
+import os
+
+import msgspec
 import pytest
 
-from sonde_viewer.prompt import grammar, paths
+from sonde_viewer import Viewer
+from sonde_viewer.prompt import grammar, paths, show
 from sonde_viewer.prompt.breakpoints import Breakpoints
-from sonde_viewer.prompt.errors import InvalidLine, UnknownFile
+from sonde_viewer.prompt.debugger import Debugger
+from sonde_viewer.prompt.errors import InvalidLine, OtherDrives, UnknownFile
 from sonde_viewer.prompt.grammar import Line, Place
-from sonde_wire import bus
+from sonde_viewer.prompt.lines import lines
+from sonde_wire import Code, Reason, bus, codec
+from tests.viewer.fake_broker import SHOP, FakeBroker, refusal
 
 FILES = [
     bus.SourceFile(path="/app/shop/models.py", module="shop.models", application=True),
@@ -106,3 +113,105 @@ def test_a_second_breakpoint_on_a_line_takes_the_place_of_the_first() -> None:
     breakpoints.add("/app/shop.py", 3, None)
     breakpoints.add("/app/shop.py", 3, "x")
     assert breakpoints.of("/app/shop.py") == {3: "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("se", Line("seat", "")),
+        ("take", Line("take", "")),
+        ("rel", Line("release", "")),
+        ("as", Line("ask", "")),
+        ("g bob@example.com", Line("grant", "bob@example.com")),
+        ("t 3", Line("thread", "3")),
+        ("r", Line("out", "")),
+    ],
+)
+def test_the_commands_of_the_seat_leave_pdbs_short_names_alone(text: str, line: Line) -> None:
+    assert grammar.read(text) == line
+
+
+@pytest.mark.parametrize("command", sorted(grammar.COMMANDS))
+def test_what_ctrl_c_leaves_behind_is_told_for_each_command(command: str) -> None:
+    said = show.abandoned(command)
+    assert ("process runs on" in said) == (command in {"continue", "next", "step", "out", "pause"})
+    assert ("20 s after it began" in said) == (command in {"print", "eval"})
+
+
+BOB = bus.SessionInfo(session="s2", viewer="bob", opened=1.0)
+LEASE = bus.Lease(left=58.0, length=60.0)
+
+
+async def test_a_stop_says_how_long_it_lasts(broker: FakeBroker, viewer: Viewer) -> None:
+    broker.dap["stackTrace"] = lambda _: {"body": {"stackFrames": [{"id": 1, "name": "f", "line": 2}]}}
+    stops = (codec.raw({"threadId": 3, "reason": "breakpoint"}),)
+    broker.opens(stops=stops, lease=LEASE, sessions=(BOB,))
+    async with viewer.debug(SHOP) as session:
+        debugger = Debugger(viewer, session, patience=1)
+        outcome = await debugger.execute("thread 3")
+        assert "unless you stay; kept while this prompt is open" in outcome.text
+        assert (outcome.data["lease"]["length"], outcome.data["lease"]["kept"]) == (60.0, True)
+        await broker.tell(bus.SeatChanged, reason="taken", driver="s2", viewer="bob")
+        outcome = await debugger.execute("thread 3")
+        assert "unless bob stays" in outcome.text
+        assert outcome.data["lease"]["kept"] is False
+
+
+async def test_seat_says_who_drives_who_asks_and_what_to_do(broker: FakeBroker, viewer: Viewer) -> None:
+    broker.opens(sessions=(BOB,))
+    async with viewer.debug(SHOP) as session:
+        debugger = Debugger(viewer, session, patience=1)
+        assert "seat is free; `take`" in (await debugger.execute("seat")).text
+        await debugger.execute("take")
+        await broker.tell(bus.SeatChanged, reason="asked", driver="s1", viewer="ada", asking=("s2",))
+        await debugger.execute("threads")
+        outcome = await debugger.execute("seat")
+        assert outcome.text == "you drive\nbob asks for the driver's seat: `grant`"
+        assert outcome.data["asking"] == [{"session": "s2", "viewer": "bob"}]
+        assert debugger.askers() == ["bob"]
+        assert (await debugger.execute("grant bob")).data["driver"] == "s2"
+        assert "bob drives; `ask`" in (await debugger.execute("seat")).text
+
+
+async def test_the_seat_is_granted_to_people_that_are_there(broker: FakeBroker, viewer: Viewer) -> None:
+    broker.opens(sessions=(BOB, msgspec.structs.replace(BOB, session="s3")))
+    async with viewer.debug(SHOP) as session:
+        debugger = Debugger(viewer, session, patience=1)
+        with pytest.raises(InvalidLine, match="nobody who debugs this process is called 'eve'"):
+            await debugger.execute("grant eve")
+        with pytest.raises(InvalidLine, match="name one of s2, s3"):
+            await debugger.execute("grant bob")
+        assert (await debugger.execute("grant s3")).data["driver"] == "s3"
+
+
+async def test_what_only_the_driver_may_do_says_so_in_the_prompts_words(
+    broker: FakeBroker, viewer: Viewer
+) -> None:
+    broker.opens(sessions=(BOB,), driver="s2")
+    broker.answers["session.seat"] = lambda _: refusal(Reason.NOT_DRIVER, Code.FAILED_PRECONDITION)
+    async with viewer.debug(SHOP) as session:
+        with pytest.raises(OtherDrives, match="bob drives; `ask` asks for the seat"):
+            await Debugger(viewer, session, patience=1).execute("take")
+
+
+async def test_the_breakpoints_of_others_are_listed(broker: FakeBroker, viewer: Viewer) -> None:
+    others = bus.BreakpointSet(owner="s2", path="/app/cart.py", breakpoints=(codec.raw({"line": 4}),))
+    broker.opens(sessions=(BOB,), breakpoints=(others,))
+    async with viewer.debug(SHOP) as session:
+        outcome = await Debugger(viewer, session, patience=1).execute("breaks")
+    assert "bob has breakpoints in /app/cart.py: 4" in outcome.text
+    assert outcome.data["others"] == [{"viewer": "bob", "path": "/app/cart.py", "lines": [4]}]
+
+
+async def test_the_lines_of_a_script_come_as_they_are_written() -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, "a é\nb".encode())
+        script = lines(reading)
+        assert await anext(script) == "a é"
+        os.write(writing, b"c\n\nlast")
+        assert [await anext(script), await anext(script)] == ["bc", ""]
+        os.close(writing)
+        assert [line async for line in script] == ["last"]
+    finally:
+        os.close(reading)

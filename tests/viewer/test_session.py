@@ -41,7 +41,7 @@ async def test_a_breakpoint_that_the_debugger_refuses_is_none(broker: FakeBroker
         debugger = Debugger(viewer, session, patience=1)
         with pytest.raises(DapError):
             await debugger.execute("break /app/shop.py:2")
-        assert (await debugger.execute("breaks")).data == {"breakpoints": []}
+        assert (await debugger.execute("breaks")).data["breakpoints"] == []
 
 
 async def test_events_that_nobody_reads_any_more_are_not_kept(broker: FakeBroker, viewer: Viewer) -> None:
@@ -122,6 +122,7 @@ async def test_a_late_joiner_knows_what_stands(broker: FakeBroker, viewer: Viewe
     broker.session = msgspec.structs.replace(broker.session, stops=stops)
     async with viewer.debug(SHOP) as session:
         assert (await session.stopped(within=0)).thread == 9
+        assert session.joined == broker.session
 
 
 async def test_no_stop_in_time_is_told(viewer: Viewer) -> None:

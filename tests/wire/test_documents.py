@@ -80,13 +80,14 @@ def notifications_table() -> str:
 
 def dap_table() -> str:
     return table(
-        ("Request", "Scope", "Answered by", "Only while stopped", "Deadline"),
+        ("Request", "Scope", "Answered by", "Only while stopped", "Only the driver", "Deadline"),
         [
             (
                 f"`{command}`",
                 f"`{rule.scope}`",
                 rule.answers.value,
                 "yes" if rule.stopped_only else "",
+                "yes" if rule.drives else "",
                 f"{rule.deadline:g} s",
             )
             for command, rule in RULES.items()

@@ -68,3 +68,35 @@ async def test_a_line_in_use_ends_when_told_to(what: str) -> None:
         raise AssertionError("went on after it was told to end")
 
     assert await _cancelled(asyncio.create_task(work()))
+
+
+async def test_a_connection_that_is_given_up_while_it_is_made_leaves_nothing_behind() -> None:
+    met = asyncio.Event()
+    gone = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.set()  # it takes the CONNECT and never answers
+        while await reader.read(1024):
+            pass
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def work() -> None:
+        async with mqtt.connect(mqtt.BusUrl("127.0.0.1", port), client_id="c"):
+            raise AssertionError("nobody has let us in")
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(work())
+    await met.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await gone.wait()
+    server.close()
+    await server.wait_closed()
+    left = asyncio.all_tasks() - before
+    if left:
+        await asyncio.wait(left)

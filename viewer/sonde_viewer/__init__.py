@@ -4,7 +4,7 @@
         shop = await viewer.process("shop")
         async with viewer.debug(shop) as session:
             await session.set_breakpoints("/app/shop.py", [10])
-            stop = await session.stopped(timeout=30)
+            stop = await session.stopped(within=30)
             print(await session.evaluate("cart"))
 
 The names below are loaded when first used: `sonde run` starts in images where only the tap's own dependencies

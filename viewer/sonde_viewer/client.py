@@ -39,10 +39,12 @@ _OPEN_SESSION = 30.0
 class Viewer:
     """One connection to a broker; made by `connect`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, tasks: asyncio.TaskGroup) -> None:
+        """`tasks` gets what debug sessions run beside their blocks."""
         self.bus: Literal["up", "down"] = "up"
         """Whether the broker reaches the bus; while it is down, what is shown is stale."""
         self._socket = socket
+        self._tasks = tasks
         self._calls = calls.Calls()
         self._answers: dict[int, asyncio.Future[Raw]] = {}
         self._abandoned: dict[int, Undo] = {}
@@ -99,12 +101,65 @@ class Viewer:
         params = rpc.SourceOfProcess(process=_address(process), path=path)
         return await self._call("process.source", params, bus.Source)
 
+    async def tasks(self, process: str | bus.Presence) -> bus.Tasks:
+        """The asyncio tasks of all loops, and what awaits what. Takes up to a second: each loop is asked how late
+        it is."""
+        return await self._call("process.tasks", rpc.OfProcess(process=_address(process)), bus.Tasks)
+
+    async def modules(self, process: str | bus.Presence) -> bus.Modules:
+        """The modules that the process has loaded."""
+        return await self._call("process.modules", rpc.OfProcess(process=_address(process)), bus.Modules)
+
+    async def runtime(self, process: str | bus.Presence) -> bus.Runtime:
+        """The interpreter, its collector and loops, and how it was started, without secrets. Takes up to a second."""
+        return await self._call("process.runtime", rpc.OfProcess(process=_address(process)), bus.Runtime)
+
+    async def diagnose(
+        self,
+        process: str | bus.Presence,
+        path: str | None = None,
+        line: int | None = None,
+        sha256: str | None = None,
+    ) -> bus.Diagnosis:
+        """What keeps a debugger, or a breakpoint in that file at that line, from working, as the process sees it.
+        `sha256` is that of the file as the caller has it. Takes up to a second."""
+        params = rpc.DiagnoseProcess(process=_address(process), path=path, line=line, sha256=sha256)
+        return await self._call("process.diagnose", params, bus.Diagnosis)
+
+    async def debugging(self, process: str | bus.Presence) -> bus.SessionState:
+        """What whoever joins the debugging of the process is told: stops, breakpoints of all sessions, lease. A
+        session is opened for it and closed at once, which attaches a debugger where there is none."""
+        params = rpc.OfProcess(process=_address(process))
+        state = await self._call("session.open", params, bus.SessionState, _OPEN_SESSION, undo=_close_opened)
+        await self._leave(state.session)
+        return state
+
     @contextlib.asynccontextmanager
-    async def debug(self, process: str | bus.Presence) -> AsyncIterator[DebugSession]:
+    async def debug(
+        self, process: str | bus.Presence, *, keep_stopped: bool = True
+    ) -> AsyncIterator[DebugSession]:
         """A debug session; the debugger is attached before the body runs, and detached after it when no
-        other viewer debugs the process. Leaving lets everything run that this session had stopped."""
+        other viewer debugs the process. Leaving lets everything run that this session had stopped.
+
+        What stands runs on by itself when nobody has renewed its lease for so long (60 s unless the process's
+        sidecar was told otherwise). The session renews it while it drives or nobody does, for as long as this
+        event loop turns: a program that hangs loses its lease, and the process runs on. So work that blocks goes
+        into a thread (`asyncio.to_thread(input)`). With `keep_stopped=False` it renews nothing, and what stands
+        runs on a lease's length after the last request. Without any request it runs on some minutes later even
+        so (the sidecar's `longest_stop`).
+
+        A program without an event loop of its own:
+
+            async def cart() -> str:
+                async with connect() as viewer, viewer.debug(await viewer.process("shop")) as session:
+                    await session.set_breakpoints("/app/shop.py", [10])
+                    await session.stopped(within=30)
+                    return (await session.evaluate("cart"))["result"]
+
+            print(asyncio.run(cart()))
+        """
         address = _address(process)
-        session = DebugSession(address, self._dap)
+        session = DebugSession(address, self._call, self._tasks, keep_stopped=keep_stopped)
         subscription = await self._subscribe(session)
         try:
             params = rpc.OfProcess(process=address)
@@ -127,9 +182,6 @@ class Viewer:
             await self._call("session.close", rpc.OfSession(session=session), bus.Done)
         except (ConnectionLost, Refused, NoAnswer) as error:
             logger.debug("session %s was closed before it was left: %s", session, error)
-
-    async def _dap(self, call: rpc.DapCall, seconds: float) -> Any:
-        return codec.decode_any(await self._ask("dap", call, seconds))
 
     # subscriptions
 
@@ -306,8 +358,10 @@ class connect:
     """A connection to a broker, for the time of an `async with` block.
 
     `url` is the broker's (http, https, ws or wss). Without `url` and `token`: SONDE_URL and SONDE_TOKEN, then
-    the site that `sonde up` started for this user. Entering raises `InvalidTarget` or `ConnectionLost`. One
-    task (`Viewer.read`) runs beside the block and is ended with it.
+    the site that `sonde up` started for this user. Entering raises `InvalidTarget` or `ConnectionLost`.
+
+    Tasks beside the block: the reader (`Viewer.read`), ended with it; and for each debug session that has
+    stopped something one `Keeper`, ended with its session, and by the reader's end at the latest.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
@@ -318,7 +372,7 @@ class connect:
     async def __aenter__(self) -> Viewer:
         place = target.find(self._url, self._token, environment=os.environ, site=local.read())
         self._socket = await _open(place)
-        viewer = Viewer(self._socket)
+        viewer = Viewer(self._socket, self._tasks)
         await self._tasks.__aenter__()
         self._reader = self._tasks.create_task(viewer.read(), name=f"sonde viewer reads from {place.base}")
         return viewer

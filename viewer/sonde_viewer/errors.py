@@ -5,6 +5,7 @@ ViewerError
  +-- UnknownProcess     no process has that name
  +-- AmbiguousProcess   several have it
  +-- Refused            the broker or the process said no: a code, a reason, a sentence (policy, or state)
+ |    +-- NotDriver     ... because another session drives
  +-- NoAnswer           a deadline passed
  +-- DapError           the debugger answered a request with `success: false`
  +-- SessionClosed      the debug session ended while it was used
@@ -70,6 +71,22 @@ class Refused(ViewerError, sonde_wire.Refused):
     @property
     def message(self) -> str:
         return self.failure.message
+
+
+class NotDriver(Refused):
+    """`driver` is the subject of the viewer who drives, or None where that is not known."""
+
+    def __init__(self, failure: Failure, driver: str | None) -> None:
+        super().__init__(failure)
+        self.driver = driver
+
+    def __str__(self) -> str:
+        if self.driver is None:
+            return self.message
+        return (
+            f"{self.driver} drives: `ask_for_seat` asks for the seat, which is yours when the driver grants it or "
+            "does nothing for 30 s"
+        )
 
 
 class NoAnswer(ViewerError, TimeoutError):

@@ -7,12 +7,14 @@ Between the subscription and the answer to `session.open` its id is not known ye
 
 import asyncio
 import itertools
+import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sonde_viewer.errors import DapError, NoAnswer, SessionClosed, ViewerError
+from sonde_viewer.driving import Call, Driving
+from sonde_viewer.errors import DapError, NoAnswer, Refused, SessionClosed, ViewerError
 from sonde_viewer.mailbox import LIMIT, Mailbox
 from sonde_viewer.stops import Stop, Stops
 from sonde_viewer.watch import Item, SeenOnce
@@ -20,45 +22,56 @@ from sonde_wire import Selector, bus, codec, dap, rpc
 
 _ON_THE_WAY = 5.0
 """Seconds on top of the sidecar's own deadline, so that its answer is seen rather than ours."""
+_CHANGES = (bus.SeatChanged, bus.LeaseChanged, bus.DebuggerAttached, bus.DebuggerDetached)
 
-Send = Callable[[rpc.DapCall, float], Awaitable[Any]]
 
-
-class DebugSession:
+class DebugSession(Driving):
     """Made by `Viewer.debug`. DAP's requests, events and bodies keep DAP's names and shapes
     (https://microsoft.github.io/debug-adapter-protocol/specification); which requests pass is in
     `sonde_wire.dap`. Every method raises `SessionClosed` once the session is over.
+
+    It outlives the debugger: one that no longer answers is dropped and attached again, with the breakpoints.
+    Everything ran on then; `standing` is empty, `events` has a `continued`, `changes` the whole story.
+
+    Several sessions can debug one process. One of them drives, and only it may step, continue, pause and change
+    values; the first that does takes the free seat. For the others that raises `NotDriver`.
     """
 
     topic: rpc.Topic = "events"
 
-    def __init__(self, process: str, send: Send) -> None:
-        self.process = process
+    def __init__(
+        self, process: str, call: Call, tasks: asyncio.TaskGroup, *, keep_stopped: bool = True
+    ) -> None:
+        """`tasks` outlives the session, and gets at most one task of it (see `Keeper`)."""
+        super().__init__(process, call, tasks, keep_stopped=keep_stopped)
         self.selector = Selector.parse(process)
-        self.id = ""
         self.boot = ""
         self.capabilities: Mapping[str, Any] = {}
+        self.joined: bus.SessionState | None = None
+        """What there was when it was opened: also the threads, and the breakpoints of all sessions, as DAP has them."""
         self.lost = 0
         """Events that did not reach this viewer. When it grows, the picture of what stands may be old."""
-        self._send = send
         self._seq = itertools.count(1)
         self._stops = Stops()
         self._seen = SeenOnce()
         self._early: deque[bus.AnyEvent] = deque(maxlen=LIMIT)
-        self._moved = asyncio.Event()
         self._mailboxes: weakref.WeakSet[Mailbox[dict[str, Any]]] = weakref.WeakSet()
         """Those that somebody still reads."""
-        self._error: ViewerError | None = None
+        self._changes: weakref.WeakSet[Mailbox[bus.AnyEvent]] = weakref.WeakSet()
 
     async def request(self, command: str, /, within: float | None = None, **arguments: Any) -> dict[str, Any]:
         """Any DAP request; the body of its response. Raises `DapError` when DAP's `success` is false,
-        `Refused` when the broker or the sidecar does not pass it on."""
-        if self._error is not None:
-            raise self._error.with_traceback(None)
+        `Refused` when the broker or the sidecar does not pass it on, `NotDriver` when somebody else drives."""
+        self._check_open()
         rule = dap.RULES.get(command)
         seconds = within or (rule.deadline if rule else 10.0) + _ON_THE_WAY
         request = {"seq": next(self._seq), "type": "request", "command": command, "arguments": arguments}
-        response = await self._send(rpc.DapCall(session=self.id, request=codec.raw(request)), seconds)
+        params = rpc.DapCall(session=self.id, request=codec.raw(request))
+        try:
+            response = await self._call("dap", params, dict[str, Any], seconds)
+        except Refused as refusal:
+            raise self._explained(refusal) from None
+        self._company.heard()
         if not response.get("success"):
             raise DapError(command, response)
         body: dict[str, Any] = response.get("body") or {}
@@ -72,12 +85,13 @@ class DebugSession:
         return self._stops.standing
 
     async def stopped(
-        self, *, thread: int | None = None, after: int = 0, within: float | None = 60.0
+        self, *, thread: int | None = None, after: int = 0, within: float | None = 60.0, arm: bool = True
     ) -> Stop:
         """Waits until a thread stands (that one, if named), so many seconds at most; returns at once when it
         does already.
 
-        `after` is the `number` of a stop that is known: only newer ones count. Raises `NoAnswer`.
+        `after` is the `number` of a stop that is known: only newer ones count. Breakpoints that sleep since a
+        lapsed lease are armed again for it, unless `arm` is false. Raises `NoAnswer`.
         """
         try:
             async with asyncio.timeout(within):
@@ -86,8 +100,10 @@ class DebugSession:
                     for stop in self.standing:
                         if stop.number > after and thread in {None, stop.thread}:
                             return stop
-                    if self._error is not None:
-                        raise self._error.with_traceback(None)
+                    self._check_open()
+                    if arm and self.asleep:
+                        await self.arm()
+                        continue
                     await self._moved.wait()
         except TimeoutError:
             raise NoAnswer("stop", within or 0) from None
@@ -101,7 +117,21 @@ class DebugSession:
         self._mailboxes.add(mailbox)
         return mailbox
 
+    def changes(self) -> Mailbox[bus.AnyEvent]:
+        """What changes from now on about seat, lease and debugger (`bus.SeatChanged`, `LeaseChanged`,
+        `DebuggerDetached`, `DebuggerAttached`), as an async iterator that ends with the session."""
+        mailbox: Mailbox[bus.AnyEvent] = Mailbox()
+        if self._error is not None:
+            mailbox.close()
+        self._changes.add(mailbox)
+        return mailbox
+
     # breakpoints
+
+    async def arm(self) -> None:
+        """Arms breakpoints that sleep since a lapsed lease; nothing happens otherwise."""
+        if self.asleep:
+            await self.threads()
 
     async def set_breakpoints(
         self, path: str, lines: Iterable[int] | Mapping[int, str | None]
@@ -198,11 +228,14 @@ class DebugSession:
     def opened(self, state: bus.SessionState) -> None:
         self.capabilities = codec.decode_any(state.capabilities)
         self.boot = state.boot
+        self.joined = state
         self._stops.told(codec.decode_any(body) for body in state.stops)
+        self._company.told(state, time.monotonic())
         self.id = state.session
         for event in self._early:
             self._handle(event)
         self._early.clear()
+        self._tend()
 
     def deliver(self, item: Item) -> None:
         if not isinstance(item, bus.Event) or not self._seen.is_new(item):
@@ -217,27 +250,52 @@ class DebugSession:
         self.lost += count
         for mailbox in self._mailboxes:
             mailbox.miss(count)
+        for changes in self._changes:
+            changes.miss(count)
+        self._look_again()
 
     def fail(self, error: ViewerError) -> None:
         if self._error is None:
             self._error = error
             for mailbox in self._mailboxes:
                 mailbox.close()
+            for changes in self._changes:
+                changes.close()
+            self._tend()
             self._moved.set()
 
     def _handle(self, event: bus.AnyEvent) -> None:
-        if event.boot != self.boot or event.session not in {None, self.id}:
+        if event.boot != self.boot:
+            return
+        self._company.handle(event, time.monotonic())
+        self._tend()
+        if event.session not in {None, self.id}:
             return
         match event:
             case bus.DapEvent(message=message):
                 told = codec.decode_any(message)
-                self._stops.handle(told.get("event", ""), told.get("body") or {})
-                for mailbox in self._mailboxes:
-                    mailbox.put(told)
-                self._moved.set()
+                self._tell(told)
+            case bus.DebuggerDetached():
+                self._all_ran_on()
             case bus.SessionClosed(reason=reason) if event.session == self.id:
                 self.fail(SessionClosed(self.process, reason))
             case bus.ProcessEnded():
                 self.fail(SessionClosed(self.process, "process_ended"))
             case _:
-                return
+                pass
+        if isinstance(event, _CHANGES):
+            for changes in self._changes:
+                changes.put(event)
+        self._moved.set()
+
+    def _all_ran_on(self) -> None:
+        """pydevd lets every thread run when its line is dropped. The sidecar says so in DAP; this is for who missed
+        that."""
+        if self.standing:
+            body = {"threadId": self.standing[0].thread, "allThreadsContinued": True}
+            self._tell({"type": "event", "event": "continued", "body": body})
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._stops.handle(event.get("event", ""), event.get("body") or {})
+        for mailbox in self._mailboxes:
+            mailbox.put(event)

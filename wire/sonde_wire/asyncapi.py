@@ -27,7 +27,19 @@ _TEMPLATE = "#/components/schemas/{name}"
 _MQTT_BINDING = "0.2.0"
 _WEBSOCKET_BINDING = "0.1.0"
 _WEBSOCKET_CHANNEL = "viewers"
-_RESULTS = (bus.Done, bus.SessionState, bus.Stacks, bus.Source, bus.Sources)
+_RESULTS = (
+    bus.Done,
+    bus.SessionState,
+    bus.LeaseState,
+    bus.SeatState,
+    bus.Stacks,
+    bus.Source,
+    bus.Sources,
+    bus.Tasks,
+    bus.Modules,
+    bus.Runtime,
+    bus.Diagnosis,
+)
 _DAP = "of the Debug Adapter Protocol, in its own shape"
 
 _PARAMETERS = {
@@ -363,6 +375,14 @@ def _inside_raw() -> Mapping[tuple[type[Struct], str], Json]:
         (bus.SessionState, "stops"): {
             "type": "array",
             "items": {"type": "object", "description": f"Body of a `stopped` event {_DAP}"},
+        },
+        (bus.SessionState, "threads"): {
+            "type": "array",
+            "items": {"type": "object", "description": f"A Thread {_DAP}"},
+        },
+        (bus.BreakpointSet, "breakpoints"): {
+            "type": "array",
+            "items": {"type": "object", "description": f"A Breakpoint {_DAP}"},
         },
         (bus.Reply, "result"): {
             "description": "By the operation that was asked; for `dap` the whole DAP response",

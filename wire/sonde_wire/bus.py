@@ -66,10 +66,14 @@ class Presence(BusMessage, frozen=True, kw_only=True, tag="presence"):
     """Path of the main script, where there is one."""
     directory: str = ""
     parent_pid: int | None = None
+    parent: ProcessName | None = None
+    """The process of Sonde's that made this one, by fork or by starting it."""
     labels: dict[str, str] = {}
     debugger: Literal["detached", "attached"] = "detached"
     stopped_threads: int = 0
     sessions: tuple[SessionInfo, ...] = ()
+    driver: str | None = None
+    """The session that has the driver's seat."""
     agent_version: str = ""
     exit: Exit | None = None
 
@@ -89,7 +93,8 @@ class BrokerPresence(
 
 
 class Event(BusMessage, frozen=True, kw_only=True):
-    """Root of what a process tells. `seq` starts at 1 for each boot and grows by one."""
+    """Root of what a process tells. `seq` starts at 1 for each boot and grows by one; where a sidecar was killed
+    and another took its place, some numbers are left out."""
 
     boot: BootId
     seq: SequenceNumber
@@ -117,10 +122,56 @@ class SessionClosed(Event, frozen=True, kw_only=True, tag="session_closed"):
 
 class DebuggerAttached(Event, frozen=True, kw_only=True, tag="debugger_attached"):
     debugpy: str
+    again: bool = False
+    """True when sessions were kept over the loss of another debugger: their breakpoints are set again."""
 
 
 class DebuggerDetached(Event, frozen=True, kw_only=True, tag="debugger_detached"):
-    reason: Literal["last_session_closed", "connection_lost", "process_ended"]
+    reason: Literal["last_session_closed", "connection_lost", "not_answering", "process_ended"]
+    """After `connection_lost` and `not_answering` all threads run, and it is attached again at once."""
+
+
+class SeatChanged(Event, frozen=True, kw_only=True, tag="seat_changed"):
+    """Who drives: steps, continues, pauses, changes values. One session at a time; None: the seat is free."""
+
+    reason: Literal["taken", "released", "asked", "granted", "left", "lapsed"]
+    driver: str | None = None
+    viewer: str | None = None
+    """The driver's subject."""
+    asking: tuple[str, ...] = ()
+    """Sessions that asked for the seat and wait, the longest first."""
+
+
+class Lease(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How long what stands may go on standing. `left` is counted from the message's time."""
+
+    left: float
+    length: float
+
+
+class LeaseChanged(Event, frozen=True, kw_only=True, tag="lease_changed"):
+    """`begun`: something stands now. `renewed`: somebody is still there. `ended`: nothing stands any more.
+    `lapsed`: nobody renewed it, so everything runs on, and breakpoints sleep until a session asks anything."""
+
+    state: Literal["begun", "renewed", "ended", "lapsed"]
+    lease: Lease | None = None
+    """None unless it is `begun` or `renewed`."""
+    message: str = ""
+
+
+class BreakpointSet(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The breakpoints of one session in one file, or on functions when `path` is None."""
+
+    owner: str
+    breakpoints: tuple[Raw, ...]
+    """DAP Breakpoints, as their owner was answered: id, verified, line, message."""
+    path: str | None = None
+
+
+class BreakpointsChanged(Event, frozen=True, kw_only=True, tag="breakpoints_changed"):
+    """A session set its breakpoints in one place anew, or they were taken away with it."""
+
+    breakpoints: BreakpointSet
 
 
 class DapEvent(Event, frozen=True, kw_only=True, tag="dap"):
@@ -136,6 +187,9 @@ AnyEvent = (
     | SessionClosed
     | DebuggerAttached
     | DebuggerDetached
+    | SeatChanged
+    | LeaseChanged
+    | BreakpointsChanged
     | DapEvent
 )
 
@@ -147,6 +201,44 @@ class EventBatch(BusMessage, frozen=True, kw_only=True, tag="events"):
     first: SequenceNumber
     last: SequenceNumber
     events: tuple[Raw, ...]
+
+
+class Duration(Struct, frozen=True, kw_only=True):
+    """Seconds. The percentiles are estimates within 5 %."""
+
+    average: float
+    least: float
+    most: float
+    p50: float
+    p90: float
+    p99: float
+
+
+class Counts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of operations that have ended. An operation that was cancelled is no error."""
+
+    ended: int = 0
+    errors: int = 0
+    cancelled: int = 0
+    scope_errors: int = 0
+    """Operations that swallowed a cancellation: they ended well although they had been cancelled."""
+    success_rate: float | None = None
+    """Of those not cancelled, 0 to 1; absent when there are none."""
+    error_rate: float | None = None
+    duration: Duration | None = None
+
+
+class OperationMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the program measures by `sonde_agent.operation(name)`."""
+
+    name: str
+    active: int = 0
+    """Begun and not ended."""
+    total: Counts
+    """Since the process started."""
+    last_minute: Counts
+    error_types: dict[str, int] = {}
+    """Errors by exception class since the start; the rarest are counted under `_OTHER`."""
 
 
 class Metrics(BusMessage, frozen=True, kw_only=True, tag="metrics"):
@@ -163,6 +255,15 @@ class Metrics(BusMessage, frozen=True, kw_only=True, tag="metrics"):
     context_switches_voluntary: int | None = None
     context_switches_involuntary: int | None = None
     children: int | None = None
+    gc_collections: int | None = None
+    """Since the start, of all generations; also the next two."""
+    gc_collected: int | None = None
+    gc_uncollectable: int | None = None
+    event_loop_lag: float | None = None
+    """Seconds that the slowest running asyncio loop took to get to something that was due; absent without one."""
+    operations: tuple[OperationMetrics, ...] = ()
+    operations_dropped: int = 0
+    """Operations that were not counted because there were too many names."""
     unavailable: dict[str, str] = {}
 
 
@@ -188,6 +289,22 @@ class Dap(Operation, frozen=True, kw_only=True, tag="dap"):
     request: Raw
 
 
+class RenewLease(Operation, frozen=True, kw_only=True, tag="session.renew"):
+    """Whoever debugs is still there: what stands may go on standing."""
+
+    session: str
+
+
+SeatAction = Literal["take", "release", "ask", "grant"]
+
+
+class TakeSeat(Operation, frozen=True, kw_only=True, tag="session.seat"):
+    session: str
+    action: SeatAction
+    to: str | None = None
+    """The session that `grant` gives the seat to; the one that has asked longest when absent."""
+
+
 class ReadStacks(Operation, frozen=True, kw_only=True, tag="process.stacks"):
     """The stacks of all threads, without stopping any."""
 
@@ -200,7 +317,41 @@ class ListSources(Operation, frozen=True, kw_only=True, tag="process.sources"):
     """The source files that the process has imported."""
 
 
-AnyOperation = OpenSession | CloseSession | Dap | ReadStacks | ReadSource | ListSources
+class ReadTasks(Operation, frozen=True, kw_only=True, tag="process.tasks"):
+    """The asyncio tasks of all loops and what awaits what, without stopping anything."""
+
+
+class ListModules(Operation, frozen=True, kw_only=True, tag="process.modules"):
+    """The modules that the process has loaded."""
+
+
+class ReadRuntime(Operation, frozen=True, kw_only=True, tag="process.runtime"):
+    """The interpreter, its garbage collector and event loops, the command line and the redacted environment."""
+
+
+class Diagnose(Operation, frozen=True, kw_only=True, tag="process.diagnose"):
+    """Why is nothing seen, or why is a breakpoint in this file (at this line) not hit?"""
+
+    path: str | None = None
+    line: int | None = None
+    sha256: str | None = None
+    """Of the file as the asker has it."""
+
+
+AnyOperation = (
+    OpenSession
+    | CloseSession
+    | RenewLease
+    | TakeSeat
+    | Dap
+    | ReadStacks
+    | ReadSource
+    | ListSources
+    | ReadTasks
+    | ListModules
+    | ReadRuntime
+    | Diagnose
+)
 
 
 class ViewerIdentity(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -253,6 +404,30 @@ class SessionState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stops: tuple[Raw, ...] = ()
     """Bodies of the DAP `stopped` events in force, one a stopped thread."""
     sessions: tuple[SessionInfo, ...] = ()
+    threads: tuple[Raw, ...] = ()
+    """DAP Threads."""
+    breakpoints: tuple[BreakpointSet, ...] = ()
+    """Of all sessions."""
+    driver: str | None = None
+    asking: tuple[str, ...] = ()
+    lease: Lease | None = None
+    """While something stands."""
+    asleep: bool = False
+    """The lease lapsed: no breakpoint is armed until a session asks anything."""
+
+
+class LeaseState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`lease` is None while nothing stands. `renewed` is False when it is somebody else's to renew: the
+    driver's, while there is one."""
+
+    lease: Lease | None = None
+    renewed: bool = False
+
+
+class SeatState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    driver: str | None = None
+    viewer: str | None = None
+    asking: tuple[str, ...] = ()
 
 
 class StackFrame(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -294,3 +469,98 @@ class SourceFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Sources(Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: tuple[SourceFile, ...]
+
+
+class LoopInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An event loop that runs, or that tasks belong to."""
+
+    id: int
+    implementation: str
+    """Class of the loop, such as `asyncio.unix_events._UnixSelectorEventLoop` or `uvloop.Loop`."""
+    thread: str | None = None
+    """Name of the thread that runs it; None while it does not run."""
+    lag: float | None = None
+    """Seconds that it took to get to something that was due; absent when it did not within a second."""
+
+
+class TaskInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An asyncio task that is not done."""
+
+    id: int
+    name: str
+    loop: int
+    state: Literal["running", "waiting"]
+    coroutine: str
+    """Qualified name of what the task runs."""
+    frames: tuple[StackFrame, ...]
+    """Of its chain of awaits, innermost first."""
+    waits_for: str = ""
+    """What the innermost await waits for, when it is no task, such as `Future` or `Lock`."""
+    awaits: int | None = None
+    """The task that it awaits."""
+    awaited_by: tuple[int, ...] = ()
+    truncated: bool = False
+
+
+class Tasks(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    loops: tuple[LoopInfo, ...]
+    tasks: tuple[TaskInfo, ...]
+    time: float
+    truncated: bool = False
+    """There are more tasks than these."""
+
+
+class ModuleInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    name: str
+    path: str = ""
+    """Empty for a built-in one."""
+    version: str = ""
+    """`__version__`, or the installed distribution's, where it can be told without running code."""
+    application: bool = False
+
+
+class Modules(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    modules: tuple[ModuleInfo, ...]
+    truncated: bool = False
+
+
+class Generation(Struct, frozen=True, kw_only=True):
+    """A generation of the garbage collector; `threshold` and `count` as `gc` has them."""
+
+    threshold: int
+    count: int
+    collections: int
+    collected: int
+    uncollectable: int
+
+
+class Runtime(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    python: str
+    """`sys.version`."""
+    flags: dict[str, int | str | bool]
+    """`sys.flags`, and what else changes how debugging goes, such as `free_threaded`."""
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    redacted: tuple[str, ...] = ()
+    """Names of what was redacted in both."""
+    gc_enabled: bool = True
+    gc: tuple[Generation, ...] = ()
+    loops: tuple[LoopInfo, ...] = ()
+    threads: int = 0
+    directory: str = ""
+    path: tuple[str, ...] = ()
+    """`sys.path`."""
+
+
+class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`check` is for programs and stable; `message` is for people and says what to do next."""
+
+    check: str
+    level: Literal["fine", "note", "problem"]
+    message: str
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    findings: tuple[Finding, ...]
+    lines: tuple[int, ...] = ()
+    """Lines near the asked one that have code, where a breakpoint could be."""

@@ -32,12 +32,15 @@ class Rule(Struct, frozen=True):
     answers: Answers = Answers.DEBUGGER
     stopped_only: bool = False
     """Refused while no thread is stopped, because pydevd would not answer or would answer nonsense."""
+    drives: bool = False
+    """Only the session in the driver's seat may ask it."""
     deadline: float = 10.0
-    """Seconds after which the sidecar gives up waiting for pydevd."""
+    """Seconds after which the sidecar gives up waiting for pydevd, and interrupts what pydevd runs for it."""
 
 
 _read = Rule(Scope.INSPECT)
-_step = Rule(Scope.CONTROL, stopped_only=True)
+_step = Rule(Scope.CONTROL, stopped_only=True, drives=True)
+_change = Rule(Scope.EXECUTE, stopped_only=True, drives=True, deadline=20.0)
 
 RULES: Mapping[str, Rule] = {
     # the session's own life
@@ -50,12 +53,12 @@ RULES: Mapping[str, Rule] = {
     "setFunctionBreakpoints": Rule(Scope.CONTROL),
     "setExceptionBreakpoints": Rule(Scope.CONTROL),
     # running and stopping
-    "pause": Rule(Scope.CONTROL),
-    "continue": Rule(Scope.CONTROL),
+    "pause": Rule(Scope.CONTROL, drives=True),
+    "continue": Rule(Scope.CONTROL, drives=True),
     "next": _step,
     "stepIn": _step,
     "stepOut": _step,
-    "goto": Rule(Scope.EXECUTE, stopped_only=True),
+    "goto": Rule(Scope.EXECUTE, stopped_only=True, drives=True),
     # reading
     "threads": _read,
     "stackTrace": _read,
@@ -69,8 +72,8 @@ RULES: Mapping[str, Rule] = {
     # the viewer's own Python
     "evaluate": Rule(Scope.EXECUTE, deadline=20.0),
     "completions": Rule(Scope.EXECUTE, stopped_only=True),
-    "setVariable": Rule(Scope.EXECUTE, stopped_only=True, deadline=20.0),
-    "setExpression": Rule(Scope.EXECUTE, stopped_only=True, deadline=20.0),
+    "setVariable": _change,
+    "setExpression": _change,
 }
 
 _CODE_IN_BREAKPOINT = ("condition", "hitCondition", "logMessage")

@@ -65,6 +65,8 @@ class Reason(StrEnum):
     NO_SUCH_FILE = "no_such_file"
     DAP_NOT_ALLOWED = "dap_not_allowed"
     NOT_STOPPED = "not_stopped"
+    NOT_DRIVER = "not_driver"
+    INTERRUPTED = "interrupted"
     PROCESS_ENDED = "process_ended"
     STALE_BOOT = "stale_boot"
     TAP_LOST = "tap_lost"

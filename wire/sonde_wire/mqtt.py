@@ -14,7 +14,7 @@ import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -29,6 +29,8 @@ PASSWORD_FILE_VARIABLE = "SONDE_BUS_PASSWORD_FILE"  # noqa: S105 - the name of a
 KEEPALIVE = 10
 """Seconds. The server publishes the last will after 1.5 times as long a silence."""
 _INCOMING = 10_000
+_ABANDONED_WITHIN = 0.25
+"""Seconds for a connection that nobody wants any more to be made or refused, so that it can be closed."""
 _BACKOFF_FIRST = 0.1
 _BACKOFF_MOST = 10.0
 
@@ -183,7 +185,7 @@ async def connect(url: BusUrl, *, client_id: str, will: Will | None = None) -> A
     )
     cancels = _cancels()
     try:
-        await client.__aenter__()
+        await _enter(client)
     except aiomqtt.MqttError as error:
         raise BusLost(url.server, str(error)) from None
     try:
@@ -194,6 +196,24 @@ async def connect(url: BusUrl, *, client_id: str, will: Will | None = None) -> A
             await client.__aexit__(None, None, None)
         except aiomqtt.MqttError:
             logger.debug("the bus at %s was gone before the goodbye", url.server)
+
+
+async def _enter(client: aiomqtt.Client) -> None:
+    """Cancelled in the middle, aiomqtt leaves its thread connecting, and the socket and task that come of it to
+    nobody. So a connection that is under way is waited for a moment, and then taken leave of."""
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        await asyncio.wait({entering}, timeout=_ABANDONED_WITHIN)
+        if not entering.done() or entering.exception() is None:
+            # its goodbye goes out at once; the answer may never come
+            with suppress(TimeoutError, aiomqtt.MqttError):
+                async with asyncio.timeout(_ABANDONED_WITHIN):
+                    await client.__aexit__(None, None, None)
+        entering.cancel()
+        await asyncio.wait({entering})
+        raise
 
 
 async def stay_connected(

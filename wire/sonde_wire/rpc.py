@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sonde_wire import bus
-from sonde_wire.addresses import ProcessName, SelectorText
+from sonde_wire.addresses import END, ProcessName, SelectorText
 from sonde_wire.errors import Code, Failure, Reason
 from sonde_wire.scopes import Scope
 
@@ -61,6 +61,20 @@ class SourceOfProcess(Params, frozen=True, kw_only=True):
 
 class OfSession(Params, frozen=True, kw_only=True):
     session: Annotated[str, Meta(max_length=64)]
+
+
+class SeatCall(Params, frozen=True, kw_only=True):
+    session: Annotated[str, Meta(max_length=64)]
+    action: bus.SeatAction
+    to: Annotated[str, Meta(max_length=64)] | None = None
+    """The session that `grant` gives the seat to; the one that has asked longest when absent."""
+
+
+class DiagnoseProcess(Params, frozen=True, kw_only=True):
+    process: ProcessName
+    path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    line: Annotated[int, Meta(ge=1)] | None = None
+    sha256: Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{END}")] | None = None
 
 
 class DapCall(Params, frozen=True, kw_only=True):
@@ -119,8 +133,24 @@ METHODS: Mapping[str, Method] = {
         OfProcess, bus.Sources, Scope.INSPECT, "The source files that a process imported"
     ),
     "process.source": Method(SourceOfProcess, bus.Source, Scope.INSPECT, "The text of one of them"),
+    "process.tasks": Method(
+        OfProcess, bus.Tasks, Scope.INSPECT, "All asyncio tasks and what awaits what, without stopping any"
+    ),
+    "process.modules": Method(OfProcess, bus.Modules, Scope.INSPECT, "The modules that a process has loaded"),
+    "process.runtime": Method(
+        OfProcess, bus.Runtime, Scope.INSPECT, "Interpreter, collector, event loops, redacted environment"
+    ),
+    "process.diagnose": Method(
+        DiagnoseProcess, bus.Diagnosis, Scope.INSPECT, "Why nothing is seen, or a breakpoint is not hit"
+    ),
     "session.open": Method(OfProcess, bus.SessionState, Scope.CONTROL, "Begin to debug a process"),
     "session.close": Method(OfSession, bus.Done, None, "End a debug session of mine"),
+    "session.renew": Method(
+        OfSession, bus.LeaseState, Scope.CONTROL, "I am still here: let what stands go on standing"
+    ),
+    "session.seat": Method(
+        SeatCall, bus.SeatState, Scope.CONTROL, "Take, release, ask for or grant the driver's seat"
+    ),
     "dap": Method(DapCall, Raw, None, "A DAP request of a session, answered by its DAP response"),
 }
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sonde_agent.sidecar.breakpoints import Place, Spec
+from sonde_agent.sidecar.filters import Wanted
 from sonde_wire import Code, Failure, Reason
 
 CloseReason = Literal["viewer_left", "broker_lost", "bus_lost", "process_ended", "debugger_lost"]
@@ -13,6 +14,7 @@ CloseReason = Literal["viewer_left", "broker_lost", "bus_lost", "process_ended",
 _CAPABILITIES = frozenset(
     {
         "exceptionBreakpointFilters",
+        "supportsExceptionOptions",
         "supportsConfigurationDoneRequest",
         "supportsConditionalBreakpoints",
         "supportsHitConditionalBreakpoints",
@@ -43,16 +45,28 @@ class Asker(Struct, frozen=True):
 
 
 class Forward(Struct, frozen=True):
+    """`runs_code`: it can run any of the program's own, and is interrupted at its deadline."""
+
     asker: Asker
+    runs_code: bool = False
+
+
+class Interrupted(Struct, frozen=True):
+    """It was told to end what it runs, after so many seconds."""
+
+    asker: Asker
+    after: float
 
 
 class Resume(Struct, frozen=True):
-    asker: Asker
+    """Nobody asked where the lease lapsed."""
+
+    asker: Asker | None
     threads: tuple[int, ...]
 
 
 class SetBreakpoints(Struct, frozen=True):
-    """Breakpoints that pydevd was given. Nobody asked when a session's own are taken away."""
+    """Breakpoints that pydevd was given. Nobody asked when they are taken away, put to sleep or armed again."""
 
     asker: Asker | None
     place: Place
@@ -63,17 +77,42 @@ class SetBreakpoints(Struct, frozen=True):
 
 class SetFilters(Struct, frozen=True):
     asker: Asker | None
+    sent: Wanted
 
 
 class Check(Struct, frozen=True):
     """A `stopped` in doubt: first its frame is asked for, then an evaluation in it."""
 
     thread: int
-    body: dict[str, Any]
     has_frame: bool
 
 
-Tag = Forward | Resume | SetBreakpoints | SetFilters | Check
+class Join(Struct, frozen=True):
+    """The threads, for a session that is being opened."""
+
+    session: str
+
+
+class Probe(Struct, frozen=True):
+    """Whether pydevd still answers anything."""
+
+
+Tag = Forward | Interrupted | Resume | SetBreakpoints | SetFilters | Check | Join | Probe
+
+
+class Joined(Struct, frozen=True):
+    """The session that is being opened can be answered."""
+
+    session: str
+    threads: tuple[Raw, ...]
+
+
+class Wedged(Struct, frozen=True):
+    """pydevd does not even answer what it always answers at once, or says what is not DAP."""
+
+
+Outcome = Joined | Wedged
+"""What came of the conversation that concerns more than who asked."""
 
 
 class Response(Struct, frozen=True, kw_only=True):
@@ -91,8 +130,8 @@ def passed_on(capabilities: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in capabilities.items() if key in _CAPABILITIES and value}
 
 
-WHY_CLOSED: dict[CloseReason, tuple[Reason, str]] = {
-    "viewer_left": (Reason.UNKNOWN_SESSION, "the session was closed before it was open"),
+_WHY_CLOSED: dict[CloseReason, tuple[Reason, str]] = {
+    "viewer_left": (Reason.UNKNOWN_SESSION, "the session was closed meanwhile"),
     "broker_lost": (Reason.BUS_LOST, "the broker was lost; open the session again"),
     "bus_lost": (Reason.BUS_LOST, "the bus was lost; open the session again"),
     "process_ended": (Reason.PROCESS_ENDED, "the process has ended; its successor has a presence of its own"),
@@ -108,6 +147,48 @@ def no_answer(request: str) -> Failure:
     )
 
 
-def debugger_lost() -> Failure:
-    reason, message = WHY_CLOSED["debugger_lost"]
-    return Failure(code=Code.ABORTED, reason=reason, message=message)
+def interrupted(request: str, after: float, *, stands: bool) -> Failure:
+    return Failure(
+        code=Code.DEADLINE_EXCEEDED,
+        reason=Reason.INTERRUPTED,
+        message=f"{request} was interrupted after {after:.0f} s"
+        + ("; the thread still stands" if stands else ""),
+    )
+
+
+def not_interrupted(request: str, after: float) -> Failure:
+    return Failure(
+        code=Code.DEADLINE_EXCEEDED,
+        reason=Reason.NO_ANSWER,
+        message=f"{request} was told to end after {after:.0f} s and has not: it is in native code, or waits for "
+        "something that this stop holds up; its thread does nothing else until it ends",
+    )
+
+
+def being_attached() -> Failure:
+    return Failure(
+        code=Code.UNAVAILABLE,
+        reason=Reason.DEBUGGER_LOST,
+        message="the debugger is being attached again; try again in a moment",
+    )
+
+
+def lost_meanwhile() -> Failure:
+    return Failure(
+        code=Code.ABORTED,
+        reason=Reason.DEBUGGER_LOST,
+        message="the debugger was lost while this was under way; it is being attached again: ask once more",
+    )
+
+
+def not_open() -> Failure:
+    return Failure(
+        code=Code.UNAVAILABLE,
+        reason=Reason.UNKNOWN_SESSION,
+        message="the session is not open yet; wait for the answer to session.open",
+    )
+
+
+def why_closed(reason: CloseReason, code: Code = Code.ABORTED) -> Failure:
+    why, message = _WHY_CLOSED[reason]
+    return Failure(code=code, reason=why, message=message)

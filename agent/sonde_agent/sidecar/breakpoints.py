@@ -24,6 +24,8 @@ Place = str | None
 """A source path, or None for function breakpoints."""
 MOST = 1000
 """Breakpoints of one session in one place."""
+MOST_PLACES = 500
+"""Places in which one session can have breakpoints."""
 
 
 class Spec(Struct, frozen=True):
@@ -103,18 +105,47 @@ class _Known(Struct):
     pydevd: int | None = None
 
 
+class News(Struct, frozen=True):
+    """The breakpoints of a session in a place look different from what everybody was told last."""
+
+    session: str
+    place: Place
+    breakpoints: tuple[dict[str, Any], ...]
+    changed: tuple[dict[str, Any], ...]
+    """Those of them that its session knows otherwise; the others are new."""
+
+
 class Breakpoints:
+    """`armed` is False while they sleep: sessions keep theirs, pydevd gets none."""
+
     def __init__(self) -> None:
+        self.armed = True
         self._wanted: dict[Place, dict[str, tuple[Spec, ...]]] = {}
-        self._filters: dict[str, tuple[str, ...]] = {}
         self._known: dict[tuple[Place, int | str], _Known] = {}
         self._unsure: set[Place] = set()
         """Where pydevd was told the union and has not (yet) said that it has it."""
-        self._filters_unsure = False
+        self._told: dict[tuple[str, Place], tuple[dict[str, Any], ...]] = {}
         self._next_id = itertools.count(1).__next__
 
+    # What sessions want ---------------------------------------------------------------------------------------
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where anybody has any, or pydevd may still have one."""
+        return tuple(dict.fromkeys((*self._wanted, *self._unsure)))
+
+    def places_of(self, session: str) -> tuple[Place, ...]:
+        return tuple(place for place, sessions in self._wanted.items() if session in sessions)
+
     def replace(self, session: str, place: Place, specs: tuple[Spec, ...]) -> bool:
-        """Whether pydevd must be told: the union changed, or it is unsure what pydevd has."""
+        """Whether pydevd must be told: the union changed, or it is unsure what pydevd has. Raises `Refused`."""
+        places = self.places_of(session)
+        if specs and place not in places and len(places) >= MOST_PLACES:
+            raise Refused(
+                Code.RESOURCE_EXHAUSTED,
+                Reason.TOO_MANY,
+                f"this session has breakpoints in {MOST_PLACES} files already; clear those of one first",
+            )
         return self._changes_by(session, place, specs) or place in self._unsure
 
     def _changes_by(self, session: str, place: Place, specs: tuple[Spec, ...]) -> bool:
@@ -136,30 +167,65 @@ class Breakpoints:
         return before != after
 
     def union(self, place: Place) -> tuple[Spec, ...]:
-        """What pydevd must have there, in the order in which it is sent."""
+        """What all sessions together want there, in the order in which it is sent."""
         grouped: dict[int | str, list[Spec]] = {}
         for specs in self._wanted.get(place, {}).values():
             for spec in specs:
                 grouped.setdefault(spec.at, []).append(spec)
         return tuple(merge(group) for group in grouped.values())
 
+    def forget(self, session: str) -> list[Place]:
+        """Takes a session's own away: the places where pydevd must be told so."""
+        return [place for place in self.places_of(session) if self._changes_by(session, place, ())]
+
+    def clear(self) -> None:
+        """Nobody debugs any more."""
+        self.armed = True
+        self._wanted.clear()
+        self._known.clear()
+        self._unsure.clear()
+        self._told.clear()
+
+    # What pydevd has ------------------------------------------------------------------------------------------
+
+    def at_pydevd(self, place: Place) -> tuple[Spec, ...]:
+        """What pydevd must have there."""
+        return self.union(place) if self.armed else ()
+
     def to_request(self, place: Place) -> tuple[str, dict[str, Any]]:
-        """The DAP request that makes pydevd's set the union; it is to be sent."""
+        """The DAP request that makes pydevd's set what it must be; it is to be sent."""
         self._unsure.add(place)
-        listed = [spec.to_dap() for spec in self.union(place)]
+        listed = [spec.to_dap() for spec in self.at_pydevd(place)]
         if place is None:
             return "setFunctionBreakpoints", {"breakpoints": listed}
         return "setBreakpoints", {"source": {"path": place}, "breakpoints": listed}
 
     def learn(self, place: Place, sent: tuple[Spec, ...], answered: list[Any]) -> None:
         """`answered` are pydevd's Breakpoints, in the order of `sent`."""
-        if sent == self.union(place):
+        if sent == self.at_pydevd(place):
             self._unsure.discard(place)
         for spec, body in zip(sent, answered, strict=False):
             known = self._known.get((place, spec.at))
             if known is not None and isinstance(body, dict):
                 _note(known, body)
                 known.pydevd = body.get("id")
+
+    def lost(self) -> None:
+        """pydevd is gone, and its breakpoints with it; sessions keep theirs, to be set again."""
+        self._unsure.clear()
+        for known in self._known.values():
+            known.verified, known.pydevd = False, None
+            known.message = "the debugger is being attached again; this breakpoint is set then"
+
+    def note_changed(self, body: Mapping[str, Any]) -> list[Place]:
+        """pydevd's `breakpoint` event: where to look for news."""
+        for (place, _), known in self._known.items():
+            if known.pydevd is not None and known.pydevd == body.get("id"):
+                _note(known, body)
+                return [place]
+        return []
+
+    # What is shown --------------------------------------------------------------------------------------------
 
     def shown(self, session: str, place: Place, own: tuple[Spec, ...] | None = None) -> list[dict[str, Any]]:
         """DAP Breakpoints in the order in which the session listed its own: now, or in the request that is being
@@ -174,61 +240,32 @@ class Breakpoints:
             for spec in own
         ]
 
-    def changed(self, body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        """pydevd's `breakpoint` event, as each session that has one there must see it."""
-        for (place, at), known in self._known.items():
-            if known.pydevd is not None and known.pydevd == body.get("id"):
-                _note(known, body)
-                return [
-                    (session, shown)
-                    for session, specs in self._wanted.get(place, {}).items()
-                    for spec, shown in zip(specs, self.shown(session, place), strict=True)
-                    if spec.at == at
-                ]
-        return []
+    def all_shown(self) -> list[tuple[str, Place, list[dict[str, Any]]]]:
+        """Of every session in every place."""
+        return [
+            (session, place, self.shown(session, place))
+            for place, sessions in self._wanted.items()
+            for session in sessions
+        ]
+
+    def news(self, place: Place) -> list[News]:
+        """Each piece once."""
+        sessions = {session for session, where in self._told if where == place}
+        news = []
+        for session in sorted(sessions | self._wanted.get(place, {}).keys()):
+            told = self._told.pop((session, place), ())
+            shown = tuple(self.shown(session, place))
+            if shown:
+                self._told[session, place] = shown
+            if shown != told:
+                before = {body["id"]: body for body in told}
+                changed = tuple(body for body in shown if before.get(body["id"], body) != body)
+                news.append(News(session, place, shown, changed))
+        return news
 
     def ours(self, pydevd_ids: Iterable[Any]) -> list[int]:
         known = {each.pydevd: each.id for each in self._known.values() if each.pydevd is not None}
         return [known[each] for each in pydevd_ids if each in known]
-
-    def set_filters(self, session: str, filters: tuple[str, ...]) -> bool:
-        """Exception filters of a session; whether pydevd must be told."""
-        return self._filters_change_by(session, filters) or self._filters_unsure
-
-    def _filters_change_by(self, session: str, filters: tuple[str, ...]) -> bool:
-        before = self.filters
-        if filters:
-            self._filters[session] = filters
-        else:
-            self._filters.pop(session, None)
-        return before != self.filters
-
-    def to_filters_request(self) -> dict[str, Any]:
-        """The arguments that make pydevd's filters the union; they are to be sent."""
-        self._filters_unsure = True
-        return {"filters": list(self.filters)}
-
-    def learn_filters(self) -> None:
-        """pydevd has said that it has them."""
-        self._filters_unsure = False
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        return tuple(sorted({each for filters in self._filters.values() for each in filters}))
-
-    def forget(self, session: str) -> tuple[list[Place], bool]:
-        """Takes a session's own away: the places whose union changed, and whether the filters' did."""
-        places = [place for place, sessions in self._wanted.items() if session in sessions]
-        changed = [place for place in places if self._changes_by(session, place, ())]
-        return changed, self._filters_change_by(session, ())
-
-    def clear(self) -> None:
-        """pydevd is gone, and its breakpoints with it."""
-        self._wanted.clear()
-        self._filters.clear()
-        self._known.clear()
-        self._unsure.clear()
-        self._filters_unsure = False
 
 
 def _note(known: _Known, body: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What goes into the multiplexer and what comes out: the vocabulary of `mux`, and nothing else.
 
-Commands are named by their id; whoever performs an `Answer` knows where the asker waits.
+Commands are named by their id; whoever performs an `Answer` knows where the asker waits. Effects are performed in
+their order.
 """
 
 from typing import Any
@@ -39,6 +40,22 @@ class DapAsked(Struct, frozen=True, kw_only=True):
     timeout: float
 
 
+class RenewAsked(Struct, frozen=True, kw_only=True):
+    """A heartbeat of whoever debugs."""
+
+    command: str
+    session: str
+    viewer: str
+
+
+class SeatAsked(Struct, frozen=True, kw_only=True):
+    command: str
+    session: str
+    viewer: str
+    action: bus.SeatAction
+    to: str | None = None
+
+
 class BrokerGone(Struct, frozen=True):
     broker: str
 
@@ -70,6 +87,10 @@ class DebuggerSaid(Struct, frozen=True):
     message: Incoming
 
 
+class LineLost(Struct, frozen=True):
+    """The line to pydevd ended, and not by `Disconnect`. DebuggerGone follows."""
+
+
 class DebuggerGone(Struct, frozen=True):
     """The line to pydevd ended, and the tap has cleaned up: also the answer to `Disconnect`."""
 
@@ -82,6 +103,8 @@ Input = (
     OpenAsked
     | CloseAsked
     | DapAsked
+    | RenewAsked
+    | SeatAsked
     | BrokerGone
     | BusGone
     | ProcessGone
@@ -89,6 +112,7 @@ Input = (
     | DebuggerConnected
     | DebuggerFailed
     | DebuggerSaid
+    | LineLost
     | DebuggerGone
     | TimePassed
 )
@@ -123,8 +147,20 @@ class Disconnect(Struct, frozen=True):
     """Let go of pydevd, whatever state the line is in; answered by DebuggerGone."""
 
 
+class Hold(Struct, frozen=True):
+    """What stands may stand for so many seconds more: for the tap's timer, which lets it run when we hang."""
+
+    seconds: float
+
+
+class Interrupt(Struct, frozen=True):
+    """End what pydevd runs for the request with this number of its own conversation, if it still does."""
+
+    seq: int
+
+
 class PresenceChanged(Struct, frozen=True):
     pass
 
 
-Effect = Answer | Tell | Connect | Send | Disconnect | PresenceChanged
+Effect = Answer | Tell | Connect | Send | Disconnect | Hold | Interrupt | PresenceChanged

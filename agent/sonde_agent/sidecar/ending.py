@@ -52,6 +52,10 @@ def unknown() -> Exit:
     )
 
 
+def replaced() -> Exit:
+    return Exit(reason="unknown", message="it became another program, or started its tap anew")
+
+
 def exit_status(pidfd: int) -> int | None:
     """The return code of a process that was reaped; None where the kernel does not tell (yet)."""
     buffer = bytearray(_INFO.size)

@@ -4,6 +4,10 @@ Numbers start at 1 for each boot and have no holes; what the ring had to let go 
 the stream sees (`EventBatch.first`). The ring is bounded by count and by bytes, and drops its oldest.
 
     append -> ring -> take (in order, each event once) -> EventBatch
+
+A sidecar that is killed cannot tell its successor the last number. So numbers are set aside in blocks, the tap is
+told of each block before it is used, and the successor begins `after` it: no number is given twice, and the jump
+is a hole that readers see, which it may well be.
 """
 
 from collections import deque
@@ -15,13 +19,21 @@ from sonde_wire import bus, codec
 
 MOST_EVENTS = 10_000
 MOST_BYTES = 8 * 1024 * 1024
+BLOCK = 256
+"""Numbers set aside at a time: the tap is woken for each block."""
 BATCH_EVENTS = 512
 BATCH_BYTES = 256 * 1024
 
 
 class Journal:
     def __init__(
-        self, process: str, boot: str, *, most_events: int = MOST_EVENTS, most_bytes: int = MOST_BYTES
+        self,
+        process: str,
+        boot: str,
+        *,
+        after: int = 0,
+        most_events: int = MOST_EVENTS,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._process = process
         self._boot = boot
@@ -29,8 +41,10 @@ class Journal:
         self._most_bytes = most_bytes
         self._ring: deque[bytes] = deque()
         self._bytes = 0
-        self._last = 0
-        self._taken = 0
+        self._last = after
+        self._taken = after
+        self.set_aside = after + BLOCK
+        """The highest number that may be given before `reserve` is called again."""
 
     @property
     def last(self) -> int:
@@ -40,6 +54,13 @@ class Journal:
     @property
     def waiting(self) -> bool:
         return self._taken < self._last
+
+    def reserve(self) -> bool:
+        """To be called before `append`: whether `set_aside` has grown for it."""
+        if self._last < self.set_aside:
+            return False
+        self.set_aside = self._last + BLOCK
+        return True
 
     def append(
         self,

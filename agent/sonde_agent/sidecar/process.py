@@ -12,41 +12,43 @@ from typing import Any, assert_never
 
 import msgspec
 
+from sonde_agent import link
 from sonde_agent.sidecar import effects as e
 from sonde_agent.sidecar import ending, metrics
 from sonde_agent.sidecar.admission import Admitted, admit
-from sonde_agent.sidecar.dap.debugger import Debugger, Dial, connected
-from sonde_agent.sidecar.errors import DebuggerLost, TapFault, TapLost
+from sonde_agent.sidecar.attachment import Attachment
+from sonde_agent.sidecar.errors import TapLost
 from sonde_agent.sidecar.journal import Journal
-from sonde_agent.sidecar.mux import Mux, State
+from sonde_agent.sidecar.line import State
+from sonde_agent.sidecar.mux import Mux
+from sonde_agent.sidecar.questions import Questions
 from sonde_agent.sidecar.settings import SidecarSettings
 from sonde_agent.sidecar.taps import TapLine
 from sonde_agent.sidecar.uplink import Uplink
-from sonde_wire import Address, Code, Failure, MalformedMessage, Reason, bus, codec
+from sonde_wire import Address, Failure, bus
 
 logger = logging.getLogger(__name__)
 
-CALL_WITHIN = 10.0
-LEAVE_WITHIN = 5.0
-"""Seconds for the tap to clean up after the debugger."""
 COMES_BACK_WITHIN = 10.0
 """Seconds that a lost tap has to come back where the process itself cannot be watched."""
 PUBLISHED_WITHIN = 3.0
 """Seconds for the last words to reach the bus."""
 DYING_WITHIN = 0.5
-MOST_CALLS = 32
-
-_CALLS: dict[type[bus.Operation], tuple[str, type[msgspec.Struct]]] = {
-    bus.ReadStacks: ("stacks", bus.Stacks),
-    bus.ReadSource: ("source", bus.Source),
-    bus.ListSources: ("sources", bus.Sources),
-}
+LEAVE_WITHIN = 5.0
+"""Seconds for the tap to clean up after the debugger, when the sidecar leaves."""
 
 
 class Process:
     def __init__(
-        self, settings: SidecarSettings, address: Address, line: TapLine, watch: ending.Watch | None
+        self,
+        settings: SidecarSettings,
+        address: Address,
+        line: TapLine,
+        watch: ending.Watch | None,
+        *,
+        parent: str | None = None,
     ) -> None:
+        """`parent` is the name of the process that made this one, where that is known."""
         self.address = address
         self.hello = line.hello
         self.line = line
@@ -54,20 +56,27 @@ class Process:
         self.over = asyncio.Event()
         """Its end, or our leaving, is published (or could not be)."""
         self._labels = {**settings.labels, **line.hello.labels}
-        self._mux = Mux(str(address), self.hello.boot)
-        self._journal = Journal(str(address), self.hello.boot)
+        self._mux = Mux(
+            str(address),
+            self.hello.boot,
+            lease=settings.lease,
+            longest_stop=settings.longest_stop,
+            evaluation_limit=settings.evaluation_limit,
+        )
+        self._journal = Journal(str(address), self.hello.boot, after=self.hello.numbered)
+        self._parent = parent
         self._uplink = Uplink(address, self.hello.boot, self._journal, self, settings.bus_url)
         self._asked: dict[str, bus.Command] = {}
         self._exit: bus.Exit | None = None
         self._state = "online"
         self._told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._leaving = asyncio.Event()
+        self._replaced = asyncio.Event()
         self._dead = asyncio.Event()
         self._line_changed = asyncio.Event()
-        self._debugger: Debugger | None = None
-        self._debugging: asyncio.Task[None] | None = None
+        self._attachment = Attachment(str(address), settings, self)
+        self._questions = Questions(str(address), lambda: self.line, self._answer)
         self._timer: asyncio.TimerHandle | None = None
-        self._calls: set[asyncio.Task[None]] = set()
 
     # From the service -----------------------------------------------------------------------------------------
 
@@ -76,6 +85,16 @@ class Process:
         old, self.line = self.line, line
         old.close()
         self._line_changed.set()
+
+    @property
+    def numbered(self) -> int:
+        """The tap is to bring it to the next sidecar of this boot."""
+        return self._journal.set_aside
+
+    def adopted(self, parent: str) -> None:
+        """The name of its parent has become known."""
+        self._parent = parent
+        self._uplink.presence_changed()
 
     def child_ended(self, returncode: int) -> None:
         """Its parent has the exact status."""
@@ -86,30 +105,37 @@ class Process:
         """The sidecar ends, the process does not."""
         self._leaving.set()
 
+    def replaced(self) -> None:
+        """The same process has come with another boot: it became another program, or started its tap anew."""
+        self._replaced.set()
+
     async def run(self, predecessor: "Process | None") -> None:
         """Tasks: `uplink` (the bus; ended by `finish`, or by us when that takes too long), `metrics`, `debug`
-        (while pydevd is wanted), one `call` for each question to the tap. This coroutine itself waits for the
+        (while pydevd is wanted), one `question` or `order` for each thing that the tap is asked. This coroutine itself waits for the
         end of the process or of the sidecar, says so, and ends the others."""
         try:
             if predecessor is not None:
                 await predecessor.over.wait()
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                self._tell(bus.ProcessStarted, None, None, pid=self.hello.pid)
+                self._questions.begin(group)
+                if not self.hello.numbered:  # else an earlier sidecar has told it
+                    self._tell(bus.ProcessStarted, None, None, pid=self.hello.pid)
                 uplink = group.create_task(self._uplink.run(), name=f"uplink {self.address}")
                 sampling = group.create_task(self._sample(), name=f"metrics {self.address}")
                 await self._until_over()
                 sampling.cancel()
-                await self._stop_debugging()
+                await self._attachment.end(0.0 if self._exit else LEAVE_WITHIN)
                 self._uplink.finish()
                 await asyncio.wait({uplink}, timeout=PUBLISHED_WITHIN)
-                for task in (uplink, *self._calls):
-                    task.cancel()
+                uplink.cancel()
+                self._questions.end()
         finally:
             if self._timer:
                 self._timer.cancel()
             if self.watch:
                 self.watch.close()
+            self.line.tell(link.Numbered(upto=self._journal.last))  # the rest of the block was not used
             self.line.close()
             self.over.set()
 
@@ -117,17 +143,18 @@ class Process:
         async with asyncio.TaskGroup() as group:
             ended = group.create_task(self._until_ended(), name="ended")
             left = group.create_task(self._leaving.wait(), name="left")
-            await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
-            ended.cancel()
-            left.cancel()
-        if ended.cancelled():
+            replaced = group.create_task(self._replaced.wait(), name="replaced")
+            await asyncio.wait({ended, left, replaced}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (ended, left, replaced):
+                task.cancel()
+        if ended.cancelled() and not self._replaced.is_set():
             self._state = "lost"
-            self._do(e.SidecarLeaves())
+            self.handle(e.SidecarLeaves())
             return
-        self._exit = ended.result()
+        self._exit = ending.replaced() if ended.cancelled() else ended.result()
         self._state = "ended"
         logger.info("%s %s", self.address, self._exit.message)
-        self._do(e.ProcessGone())
+        self.handle(e.ProcessGone())
         self._tell(bus.ProcessEnded, None, None, exit=self._exit)
 
     async def _until_ended(self) -> bus.Exit:
@@ -186,19 +213,21 @@ class Process:
             main=hello.main,
             directory=hello.directory,
             parent_pid=hello.parent_pid,
+            parent=self._parent,
             labels=self._labels,
             debugger="attached" if attached else "detached",
             stopped_threads=self._mux.stopped_threads,
             sessions=self._mux.sessions,
+            driver=self._mux.driver,
             agent_version=hello.agent_version,
             exit=self._exit,
         )
 
     def broker_lost(self, broker: str) -> None:
-        self._do(e.BrokerGone(broker))
+        self.handle(e.BrokerGone(broker))
 
     def bus_lost(self) -> None:
-        self._do(e.BusGone())
+        self.handle(e.BusGone())
 
     def command(self, command: bus.Command) -> None:
         admitted = admit(command, str(self.address), self.hello.boot)
@@ -225,9 +254,9 @@ class Process:
                     broker=command.broker,
                     time=time.time(),
                 )
-                self._do(opening)
+                self.handle(opening)
             case bus.CloseSession(session=session):
-                self._do(e.CloseAsked(command=command.id, session=session, viewer=viewer))
+                self.handle(e.CloseAsked(command=command.id, session=session, viewer=viewer))
             case bus.Dap(session=session):
                 asked = e.DapAsked(
                     command=command.id,
@@ -238,45 +267,26 @@ class Process:
                     arguments=dict(admitted.arguments),
                     timeout=command.timeout,
                 )
-                self._do(asked)
-            case bus.ReadStacks() | bus.ListSources():
-                self._ask_tap(command)
+                self.handle(asked)
+            case bus.RenewLease(session=session):
+                self.handle(e.RenewAsked(command=command.id, session=session, viewer=viewer))
+            case bus.TakeSeat(session=session, action=action, to=to):
+                seat = e.SeatAsked(command=command.id, session=session, viewer=viewer, action=action, to=to)
+                self.handle(seat)
             case bus.ReadSource(path=path):
-                self._ask_tap(command, path=path)
+                self._questions.ask(command, path=path)
+            case bus.Diagnose(path=path, line=line, sha256=sha256):
+                self._questions.ask(command, path=path, line=line, sha256=sha256)
+            case (
+                bus.ReadStacks() | bus.ListSources() | bus.ReadTasks() | bus.ListModules() | bus.ReadRuntime()
+            ):
+                self._questions.ask(command)
             case _:
                 assert_never(operation)
 
-    # Questions to the tap -------------------------------------------------------------------------------------
-
-    def _ask_tap(self, command: bus.Command, **arguments: Any) -> None:
-        if len(self._calls) >= MOST_CALLS:
-            failure = Failure(
-                code=Code.RESOURCE_EXHAUSTED, reason=Reason.TOO_MANY, message="the process is asked too much"
-            )
-            self._answer(e.Answer(command=command.id, failure=failure))
-            return
-        task = self._group.create_task(self._call(command, arguments), name=f"call {command.id}")
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-
-    async def _call(self, command: bus.Command, arguments: dict[str, Any]) -> None:
-        operation, kind = _CALLS[type(command.operation)]
-        try:
-            value = await self.line.call(operation, min(command.timeout, CALL_WITHIN), **arguments)
-            answer = e.Answer(command=command.id, result=codec.raw(msgspec.convert(value, kind)))
-        except (TapFault, TapLost) as error:
-            answer = e.Answer(command=command.id, failure=error.failure)
-        except (msgspec.ValidationError, ValueError, OverflowError):
-            logger.error("%s answered %s with something else", self.address, operation)
-            failure = Failure(
-                code=Code.INTERNAL, reason=Reason.BUG, message="the process's agent gave a malformed answer"
-            )
-            answer = e.Answer(command=command.id, failure=failure)
-        self._answer(answer)
-
     # The multiplexer's effects --------------------------------------------------------------------------------
 
-    def _do(self, event: e.Input) -> None:
+    def handle(self, event: e.Input) -> None:
         loop = asyncio.get_running_loop()
         for effect in self._mux.handle(event, loop.time()):
             match effect:
@@ -285,12 +295,15 @@ class Process:
                 case e.Tell(kind=kind, fields=fields, session=session, cause=cause):
                     self._tell(kind, session, cause, **fields)
                 case e.Send(body):
-                    if self._debugger:
-                        self._debugger.send(body)
+                    self._attachment.send(body)
                 case e.Connect():
-                    self._debugging = self._group.create_task(self._debug(), name=f"debug {self.address}")
+                    self._attachment.attach(self._group)
                 case e.Disconnect():
-                    self._let_go()
+                    self._attachment.let_go(at_once=self._exit is not None)
+                case e.Hold(seconds=seconds):
+                    self._questions.order("debugger.hold", seconds=seconds)
+                case e.Interrupt(seq=seq):
+                    self._questions.order("debugger.interrupt", seq=seq)
                 case e.PresenceChanged():
                     self._uplink.presence_changed()
                 case _:
@@ -298,7 +311,7 @@ class Process:
         if self._timer:
             self._timer.cancel()
         deadline = self._mux.next_deadline
-        self._timer = None if deadline is None else loop.call_at(deadline, self._do, e.TimePassed())
+        self._timer = None if deadline is None else loop.call_at(deadline, self.handle, e.TimePassed())
 
     def _answer(self, answer: e.Answer) -> None:
         command = self._asked.pop(answer.command, None)
@@ -314,51 +327,25 @@ class Process:
         self._uplink.reply(command, reply)
 
     def _tell(self, kind: type[bus.Event], session: str | None, cause: str | None, **fields: Any) -> None:
+        if self._journal.reserve():  # before the event that needs it can be published
+            self.line.tell(link.Numbered(upto=self._journal.set_aside))
         self._journal.append(kind, time.time(), session=session, cause=cause, **fields)
         self._uplink.events_waiting()
 
-    # The debugger ---------------------------------------------------------------------------------------------
+    # The attachment's owner -----------------------------------------------------------------------------------
 
-    async def _debug(self) -> None:
-        """From Connect until the tap has cleaned up after the line's end."""
+    async def tap(self, within: float) -> TapLine:
+        """Its line, which may have to come back first. Raises `TapLost`."""
         try:
-            async with connected(self._dial) as debugger:
-                self._debugger = debugger
-                logger.info("%s: debugger attached", self.address)
-                self._hear(
-                    e.DebuggerConnected(
-                        debugpy=debugger.debugpy,
-                        capabilities=debugger.capabilities,
-                        early=tuple(debugger.early),
-                    )
-                )
-                async for message in debugger.messages():
-                    self._hear(e.DebuggerSaid(message))
-        except (DebuggerLost, TapLost, TapFault) as error:
-            logger.warning("%s: no debugger: %s", self.address, error.failure.message)
-            lost: e.Input = e.DebuggerGone() if self._debugger else e.DebuggerFailed(error.failure)
-        else:
-            lost = e.DebuggerGone()
-        self._debugger = None
-        if self._mux.state is State.ATTACHED:  # nobody asked for this end
-            if await self._is_ending():
-                return
-            self._do(lost)
-        try:
-            await self.line.call("debugger.disconnect", LEAVE_WITHIN)
-        except (TapLost, TapFault) as error:
-            logger.debug("%s: the tap did not clean up: %s", self.address, error.failure.message)
-        self._debugging = None
-        self._do(lost)
+            async with asyncio.timeout(within):
+                while self.line.lost.is_set():
+                    self._line_changed.clear()
+                    await self._line_changed.wait()
+        except TimeoutError:
+            raise TapLost from None
+        return self.line
 
-    def _hear(self, event: e.DebuggerConnected | e.DebuggerSaid) -> None:
-        """Raises `DebuggerLost` when the body, which only now is read, is none."""
-        try:
-            self._do(event)
-        except MalformedMessage as error:
-            raise DebuggerLost(str(error)) from None
-
-    async def _is_ending(self) -> bool:
+    async def is_ending(self) -> bool:
         """Whether pydevd is gone because its process goes: its socket is closed a moment before the end is known,
         and sessions are to hear the true reason."""
         with suppress(TimeoutError):
@@ -366,30 +353,12 @@ class Process:
                 await self._dead.wait()
         return self._dead.is_set()
 
-    async def _dial(self, dial: Dial) -> str:
-        value = await self.line.call("debugger.connect", CALL_WITHIN * 3, **msgspec.structs.asdict(dial))
-        version = value.get("debugpy") if isinstance(value, dict) else None
-        return version if isinstance(version, str) else "unknown"
-
-    def _let_go(self) -> None:
-        if self._debugger:
-            self._debugger.close()
-        elif self._debugging and self._exit is not None:
-            self._debugging.cancel()
-
-    async def _stop_debugging(self) -> None:
-        """After the end was decided: a moment for the tap to clean up, then no more waiting."""
-        if self._debugging:
-            _, running = await asyncio.wait({self._debugging}, timeout=0.0 if self._exit else LEAVE_WITHIN)
-            for task in running:
-                task.cancel()
-
     # Metrics --------------------------------------------------------------------------------------------------
 
     async def _sample(self) -> None:
-        if self.watch is None:  # the number that it gives itself may be another's here
-            return
-        sampler = metrics.Sampler(str(self.address), self.hello.boot, self.watch.pid)
-        while sample := sampler.sample():
-            self._uplink.metrics(sample)
+        # without a watch: the number that it gives itself may be another's here
+        sampler = metrics.Sampler(str(self.address), self.hello.boot, self.watch.pid if self.watch else None)
+        while True:
+            if sample := sampler.sample(self.line.report, time.monotonic()):
+                self._uplink.metrics(sample)
             await asyncio.sleep(metrics.EVERY)

@@ -1,21 +1,22 @@
-"""What a sidecar is told, and where it looks when it is not told.
+"""What a sidecar is told. `sonde_agent.configuration` has the table, and where each is looked for.
 
-bus      `--bus`, else SONDE_BUS, else the site that `sonde up` left (looked up again while there is none)
-listen   `--listen`, else a Unix socket in a new private directory
-token    `--token-file`, else a new random one beside the socket
+bus      --bus, SONDE_BUS, the file, else the site that `sonde up` left (looked up again while there is none)
+listen   else a Unix socket in a new private directory
+token    else a new random one beside the socket
 """
 
 import os
 import secrets
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
+from sonde_agent import configuration
 from sonde_agent.sidecar.errors import InvalidSettings
-from sonde_wire import local
+from sonde_wire import local, logs
 from sonde_wire.addresses import to_level
 from sonde_wire.mqtt import BusUrl, InvalidBusUrl
 
@@ -27,11 +28,22 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     listen: str | None = None
     """`unix:/path`, or `tcp:127.0.0.1:0` for any free port of the loopback."""
     token_file: str | None = None
+    socket_mode: int = 0o600
+    """Of the socket; a token that is made has the same without the right to write."""
     namespace: str = "default"
     """For processes that do not name theirs."""
     labels: Mapping[str, str] = {}
     """Added to each process's own, which win."""
+    max_processes: int = 256
     follow_pid: int | None = None
+    directory: str | None = None
+    """A private one, made by who starts us, to use instead of one of our own; it is removed at the end."""
+    lease: float = 60.0
+    """Seconds that a stop may last without a renewal, 5 to 3600."""
+    longest_stop: float = 900.0
+    """Seconds that a stop may last without any action by a person, however often it is renewed; 5 to 86400."""
+    evaluation_limit: float = 20.0
+    """Seconds that one evaluation may take, 1 to 300."""
 
     def __post_init__(self) -> None:
         """Raises `InvalidSettings`."""
@@ -39,13 +51,15 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
             raise InvalidSettings(f"{self.namespace!r} is not a namespace: use lower-case letters and digits")
         if self.follow_pid is not None and self.follow_pid < 1:
             raise InvalidSettings("a process id is a positive number")
+        for name in ("lease", "longest_stop", "evaluation_limit", "max_processes"):
+            try:
+                configuration.BY_NAME[name].read(f"{getattr(self, name):.16g}", name)
+            except configuration.InvalidConfiguration as error:
+                raise InvalidSettings(str(error)) from None
         if self.listen is not None:
             read_listen(self.listen)
         if given := self.bus or os.environ.get(BUS_VARIABLE):
-            try:
-                BusUrl.parse(given)
-            except InvalidBusUrl as error:
-                raise InvalidSettings(str(error)) from None
+            check_bus(given)
 
     def bus_url(self) -> BusUrl | None:
         """The bus as it is known now; None while there is none."""
@@ -57,6 +71,35 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
             return BusUrl.parse(text) if text else None
         except InvalidBusUrl:
             return None
+
+
+def check_bus(text: str) -> None:
+    """Raises `InvalidSettings`, without the password that the text may have."""
+    try:
+        BusUrl.parse(text)
+    except InvalidBusUrl as error:
+        raise InvalidSettings(str(error)) from None
+
+
+def from_choice(
+    chosen: Mapping[str, Any], follow_pid: int | None = None, directory: str | None = None
+) -> SidecarSettings:
+    """Of what `configuration.choose` found, for `sonde sidecar` or `sonde run`."""
+    ours = {name: value for name, value in chosen.items() if name in SidecarSettings.__struct_fields__}
+    given = {name: value for name, value in ours.items() if value is not None}
+    if (
+        directory is not None
+    ):  # whoever made it knows where we are to be, and a file may be there for another sidecar
+        given.pop("listen", None)
+        given.pop("token_file", None)
+    return SidecarSettings(**given, follow_pid=follow_pid, directory=directory)
+
+
+def log_settings(chosen: Mapping[str, Any], *, quiet: bool = False) -> logs.LogSettings:
+    """Likewise. `quiet` where the console is also a program's."""
+    file = chosen["log_file"]
+    level: Any = chosen["log_level"] or ("warning" if quiet and not file else "info")
+    return logs.LogSettings(level=level, file=file, format=chosen["log_format"], quiet=quiet)
 
 
 def read_listen(text: str) -> tuple[str, int] | str:
@@ -76,16 +119,12 @@ def read_listen(text: str) -> tuple[str, int] | str:
     return host, int(port)
 
 
-def private_directory() -> Path:
-    """A new directory that only this user can enter."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(
-        tempfile.mkdtemp(prefix="sonde-", dir=runtime if runtime and Path(runtime).is_dir() else None)
-    )
+CHECKS: Mapping[str, Callable[[str], object]] = {"bus": check_bus, "listen": read_listen}
+"""For `configuration.choose`: what only a sidecar can tell of a value."""
 
 
-def read_or_make_token(file: Path) -> str:
-    """The token in `file`; when there is no such file, a new one, readable for this user only.
+def read_or_make_token(file: Path, mode: int = 0o600) -> str:
+    """The token in `file`; when there is no such file, a new one, readable for whom `mode` says.
     Raises `InvalidSettings`."""
     try:
         try:
@@ -96,8 +135,10 @@ def read_or_make_token(file: Path) -> str:
             token = secrets.token_urlsafe(32)
             with os.fdopen(handle, "w") as opened:
                 opened.write(token)
-    except OSError as error:
-        raise InvalidSettings(f"the token file {file} cannot be used: {error.strerror}") from None
+                os.fchmod(handle, 0o600 | mode & 0o444)
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InvalidSettings(f"the token file {file} cannot be used: {problem}") from None
     if len(token) < 16:
         raise InvalidSettings(f"the token in {file} is shorter than 16 characters")
     return token

@@ -5,6 +5,7 @@
                               +------- it was not done ----------+  +--stopped--> STOPPED
     thread exited, debugger gone: forgotten
 
+A stop that is not `shown` is nobody's to see: it came while breakpoints sleep, and is told to run at once.
 RESUMING keeps a second `continue` from reaching pydevd, where it could let go of the thread's next stop.
 """
 
@@ -24,6 +25,7 @@ class Stop(Struct, frozen=True):
     state: State
     body: dict[str, Any]
     """Of the DAP `stopped` event, kept for those who join later."""
+    shown: bool = True
 
 
 class Stops:
@@ -33,8 +35,8 @@ class Stops:
     def __len__(self) -> int:
         return len(self._stops)
 
-    def stopped(self, thread: int, body: dict[str, Any]) -> None:
-        self._stops[thread] = Stop(thread, State.STOPPED, body)
+    def stopped(self, thread: int, body: dict[str, Any], *, shown: bool = True) -> None:
+        self._stops[thread] = Stop(thread, State.STOPPED, body, shown)
 
     def gone(self, thread: int | None) -> None:
         """It runs or has ended; None: all of them."""
@@ -61,8 +63,20 @@ class Stops:
         for thread in threads:
             stop = self._stops.get(thread)
             if stop is not None and stop.state is old:
-                self._stops[thread] = Stop(thread, new, stop.body)
+                self._stops[thread] = Stop(thread, new, stop.body, stop.shown)
+
+    def show(self) -> tuple[dict[str, Any], ...]:
+        """The bodies of those that were not shown, which are from now on."""
+        hidden = [stop for stop in self._stops.values() if not stop.shown]
+        for stop in hidden:
+            self._stops[stop.thread] = Stop(stop.thread, stop.state, stop.body)
+        return tuple(stop.body for stop in hidden)
+
+    def is_hidden(self, thread: int) -> bool:
+        stop = self._stops.get(thread)
+        return stop is not None and not stop.shown
 
     @property
     def bodies(self) -> tuple[dict[str, Any], ...]:
-        return tuple(stop.body for stop in self._stops.values())
+        """Of those that are shown."""
+        return tuple(stop.body for stop in self._stops.values() if stop.shown)

@@ -8,10 +8,12 @@ import asyncio
 import hmac
 import itertools
 import logging
+import re
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from sonde_agent import link
 from sonde_agent.sidecar import surrogates
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 HELLO_WITHIN = 5.0
 MOST_CALLS = 64
 _CHUNK = 64 * 1024
+_BOOT = re.compile("[0-9a-f]{32}")
+_MOST_NUMBERED = 2**52
+"""Above it, a page could not tell a number from the next."""
 _REASONS = {reason.value: reason for reason in Reason}
 _CODES = {code.value: code for code in Code}
 
@@ -35,6 +40,14 @@ class NotWanted(Exception):
         self.refusal = link.Refusal(reason=reason, message=message)
 
 
+class Start(Protocol):
+    """Runs a function in a task. What it raises is not the business of whoever started it."""
+
+    def __call__(
+        self, name: str, work: Callable[..., Awaitable[None]], *arguments: object
+    ) -> asyncio.Task[None]: ...
+
+
 class TapLine:
     """One tap's connection, after its Hello."""
 
@@ -44,6 +57,8 @@ class TapLine:
         self.peer_pid = peer_pid
         """The process's number here, where the kernel tells it (it may see another in its own namespace)."""
         self.last_word: link.Ending | None = None
+        self.report: tuple[float, link.Report] | None = None
+        """The newest, and when it came (monotonic)."""
         self.lost = asyncio.Event()
         self._next_id = itertools.count(1).__next__
         self._calls: dict[int, asyncio.Future[Any]] = {}
@@ -67,6 +82,11 @@ class TapLine:
         finally:
             del self._calls[call.id]
 
+    def tell(self, message: link.Numbered) -> None:
+        """After its Welcome."""
+        if not self.lost.is_set():
+            self._writer.write(link.encode(message))
+
     def received(self, message: link.Message) -> None:
         match message:
             case link.Result(id=number, value=value):
@@ -75,6 +95,8 @@ class TapLine:
             case link.Fault(id=number):
                 if (future := self._calls.get(number)) and not future.done():
                     future.set_exception(TapFault(_read_fault(message)))
+            case link.Report():
+                self.report = (time.monotonic(), message)
             case link.Ending():
                 self.last_word = message
             case _:
@@ -89,22 +111,21 @@ class TapLine:
 
 
 class TapServer:
-    """Serves lines in the task group of whoever owns it. `take` names the process, or raises `NotWanted`."""
+    """Serves each line in a task of its own. `take` welcomes the process, or raises `NotWanted`."""
 
-    def __init__(
-        self, group: asyncio.TaskGroup, token: str, take: Callable[[TapLine], Awaitable[str]]
-    ) -> None:
-        self._group = group
+    def __init__(self, start: Start, token: str, take: Callable[[TapLine], Awaitable[link.Welcome]]) -> None:
+        self._start = start
         self._token = token
         self._take = take
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
-    async def listen(self, where: tuple[str, int] | str) -> link.SidecarAddress:
-        """Raises `OSError`."""
-        if isinstance(where, str):
-            self._server = await asyncio.start_unix_server(self._accept, where)
-            return link.SidecarAddress(path=where)
+    async def listen(self, where: tuple[str, int] | socket.socket) -> link.SidecarAddress:
+        """On host and port, or on a Unix socket that is bound. Raises `OSError`."""
+        if isinstance(where, socket.socket):
+            self._server = await asyncio.start_unix_server(self._accept, sock=where)
+            return link.SidecarAddress(path=where.getsockname())
         self._server = await asyncio.start_server(self._accept, *where)
         host, port = self._server.sockets[0].getsockname()[:2]
         return link.SidecarAddress(host=host, port=port)
@@ -116,11 +137,16 @@ class TapServer:
     def close(self) -> None:
         """Hangs up on everybody."""
         self.stop_listening()
+        self._closed = True
         for task in self._tasks:
             task.cancel()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = self._group.create_task(self._serve(reader, writer), name="tap")
+        if self._closed:  # it came just before
+            writer.close()
+            return
+        task = self._start("a tap's line", self._serve, reader, writer)
+        task.add_done_callback(lambda _: writer.close())  # also of one that is cancelled before it has begun
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -131,8 +157,7 @@ class TapServer:
             async with asyncio.timeout(HELLO_WITHIN):
                 lines = await _next_lines(reader, buffer)
             line = TapLine(writer, self._admit(_decode(lines.pop(0))), _peer_pid(writer))
-            process = await self._take(line)
-            writer.write(link.encode(link.Welcome(version=link.VERSION, process=process)))
+            writer.write(link.encode(await self._take(line)))
             while True:
                 for each in lines:
                     line.received(_decode(each))
@@ -160,6 +185,8 @@ class TapServer:
             raise NotWanted(
                 "bad_version", f"this sidecar speaks version {link.VERSION}: install the same sonde in both"
             )
+        if not _BOOT.fullmatch(hello.boot) or not 0 <= hello.numbered < _MOST_NUMBERED:
+            raise link.MalformedLine("a boot or a number that no tap has")
         return hello
 
 

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from sonde_agent.sidecar.journal import Journal
 from sonde_agent.sidecar.once import Once
 from sonde_wire import Address, MalformedMessage, bus, codec, mqtt, topics
@@ -27,6 +29,7 @@ PRESENCE_EVERY = 0.05
 LOOK_AGAIN = 1.0
 """Seconds until the bus's URL is looked up again while there is none."""
 MOST_REPLIES = 1000
+LOST_TOLD_WITHIN = 3.0
 
 
 class Owner(Protocol):
@@ -103,7 +106,7 @@ class Uplink:
             try:
                 await mqtt.stay_connected(
                     url,
-                    client_id=f"sonde-{self._boot[:16]}",
+                    client_id=_client_id(self._boot),
                     will=self._will,
                     serve=self._serve,
                     lost=lambda error, url=url: self._lost(error, url),  # type: ignore[misc] # bound now
@@ -113,11 +116,7 @@ class Uplink:
                 logger.info("%s goes on at another bus", self._address)
 
     def _will(self) -> mqtt.Will:
-        last = self._owner.presence()
-        fields = {name: getattr(last, name) for name in last.__struct_fields__}
-        lost = bus.Presence(
-            **{**fields, "state": "lost", "sessions": (), "debugger": "detached", "stopped_threads": 0}
-        )
+        lost = _lost(self._owner.presence())
         return mqtt.Will(topics.of_process(self._address, Channel.PRESENCE), codec.encode(lost))
 
     def _lost(self, error: mqtt.BusLost, url: mqtt.BusUrl) -> None:
@@ -224,3 +223,30 @@ class Uplink:
         elif reply := self._once.reply(command.id):
             self._replies.append((topics.replies_to(command.broker), reply))
             self._replies_wake.set()
+
+
+async def tell_lost(url: mqtt.BusUrl | None, presence: bus.Presence) -> None:
+    """On a line of its own, once, for a process whose own line has failed."""
+    if url is None:
+        return
+    lost = _lost(presence)
+    topic = topics.of_process(Address.parse(presence.process), Channel.PRESENCE)
+    try:
+        async with (
+            asyncio.timeout(LOST_TOLD_WITHIN),
+            mqtt.connect(url, client_id=_client_id(presence.boot)) as line,
+        ):
+            await line.publish(topic, codec.encode(lost), retain=True, qos=1)
+    except (mqtt.BusLost, TimeoutError) as error:
+        logger.warning("%s: nobody could be told that it is lost: %s", presence.process, error)
+
+
+def _lost(presence: bus.Presence) -> bus.Presence:
+    return msgspec.structs.replace(
+        presence, state="lost", sessions=(), debugger="detached", stopped_threads=0
+    )
+
+
+def _client_id(boot: str) -> str:
+    """The same for each line of a boot: the server ends the one that it replaces, with its last will."""
+    return f"sonde-{boot[:16]}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sonde_agent import link
-from sonde_agent.tap import debugger, sources, stacks, wall
+from sonde_agent.tap import deadman, debugger, diagnosis, modules, runtime, sources, stacks, tasks, wall
 from sonde_agent.tap.errors import CallRefused
 
 _Arguments = Mapping[str, Any]
@@ -45,12 +45,23 @@ def _connect(arguments: _Arguments) -> dict[str, Any]:
         _argument(arguments, "port", int),
         _argument(arguments, "server_token", str),
         _argument(arguments, "client_token", str),
+        _seconds(arguments, "lease", deadman.LONGEST_HOLD, deadman.LEASE),
+        _seconds(arguments, "evaluation_limit", deadman.LONGEST_HOLD, debugger.EVALUATION_LIMIT),
     )
 
 
 def _disconnect(_: _Arguments) -> dict[str, Any]:
     debugger.disconnect()
     return {}
+
+
+def _hold(arguments: _Arguments) -> dict[str, Any]:
+    debugger.hold(_seconds(arguments, "seconds", deadman.LONGEST_HOLD))
+    return {}
+
+
+def _interrupt(arguments: _Arguments) -> dict[str, Any]:
+    return {"running": debugger.interrupt(_argument(arguments, "seq", int))}
 
 
 def _stacks(_: _Arguments) -> dict[str, Any]:
@@ -65,6 +76,30 @@ def _sources(_: _Arguments) -> dict[str, Any]:
     return sources.list_files()
 
 
+def _tasks(_: _Arguments) -> dict[str, Any]:
+    return tasks.read()
+
+
+def _modules(_: _Arguments) -> dict[str, Any]:
+    return modules.read()
+
+
+def _runtime(_: _Arguments) -> dict[str, Any]:
+    return runtime.read()
+
+
+def _diagnosis(arguments: _Arguments) -> dict[str, Any]:
+    return diagnosis.read(
+        _optional(arguments, "path", str),
+        _optional(arguments, "line", int),
+        _optional(arguments, "sha256", str),
+    )
+
+
+def _optional(arguments: _Arguments, name: str, kind: type[Any]) -> Any:
+    return None if arguments.get(name) is None else _argument(arguments, name, kind)
+
+
 def _argument(arguments: _Arguments, name: str, kind: type[Any]) -> Any:
     value = arguments.get(name)
     if type(value) is not kind:
@@ -72,10 +107,27 @@ def _argument(arguments: _Arguments, name: str, kind: type[Any]) -> Any:
     return value
 
 
+def _seconds(arguments: _Arguments, name: str, most: float, default: float | None = None) -> float:
+    value = arguments.get(name, default)
+    if type(value) not in {int, float} or not 0 < value <= most:  # also not a number
+        raise CallRefused(
+            "invalid_argument",
+            "invalid_params",
+            f"{name} must be seconds, more than 0 and at most {most:.0f}",
+        )
+    return float(value)
+
+
 _OPERATIONS: Mapping[str, Callable[[_Arguments], dict[str, Any]]] = {
     "debugger.connect": _connect,
     "debugger.disconnect": _disconnect,
-    "stacks": _stacks,
+    "debugger.hold": _hold,
+    "debugger.interrupt": _interrupt,
+    "diagnosis": _diagnosis,
+    "modules": _modules,
+    "runtime": _runtime,
     "source": _source,
     "sources": _sources,
+    "stacks": _stacks,
+    "tasks": _tasks,
 }

@@ -1,6 +1,7 @@
 """Who this process says it is.
 
-Each part comes from the argument, else from the environment, else from a guess. The names are levels of the
+Each part comes from the argument, else from the environment, else from its parent (the service), else from a
+guess. A child that was given its parent's names gets its number behind the instance. The names are levels of the
 process's address; the rule is the wire's (sonde_wire.addresses), repeated here because the tap cannot import
 it, and held to it by a test.
 """
@@ -14,52 +15,103 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import sonde_agent
 from sonde_agent import link
+from sonde_agent.records import Record, changed
+from sonde_agent.tap import children, redaction
 from sonde_agent.tap.errors import InvalidIdentity
 
 _LEVEL = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9._-]+")
 _LEVEL_RULE = "use lower-case letters, digits, '.', '_' and '-' (at most 63, a letter or digit at both ends)"
+_LONGEST_LEVEL = 63
 _MOST_LABELS = 32
 _LONGEST_LABEL = 255
-_LONGEST_ARGUMENT = 4096
 _MOST_ARGUMENTS = 256
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """An empty instance lets the sidecar make one from host and pid."""
+class Identity(Record):
+    """An empty namespace is the sidecar's; an empty instance lets it make one from host and pid. `is_numbered`: the
+    process gets its number behind the instance, because another, that made it, has the name."""
 
     namespace: str
     service: str
     instance: str
     labels: Mapping[str, str]
     boot: str
-    started: float
+    pid: int
+    parent_boot: str = ""
+    is_numbered: bool = False
+    _if_alive: tuple[int, str] | None = None
+    """Number and boot of the process that made this one: when it still lives, that is the parent."""
 
-    def hello(self, token: str) -> link.Hello:
+    def forked(self, known: bool | None) -> "Identity":
+        """Of a child, in the child. `known`: whether this process is known to anybody; None when it will be if it
+        lives for another moment. One that is not is nobody's parent: its own takes its place."""
+        certain = self.boot if known else self.parent_boot
+        # not its number from getppid(): it may have ended already
+        uncertain = (self.pid, self.boot) if known is None else None
+        return changed(
+            self,
+            boot=_new_boot(),
+            pid=os.getpid(),
+            parent_boot=certain,
+            _if_alive=uncertain,
+            is_numbered=True,
+        )
+
+    def known(self) -> "Identity":
+        """At the moment in which it becomes known."""
+        if self._if_alive is None:
+            return self
+        pid, boot = self._if_alive
+        parent_boot = boot if os.getppid() == pid else self.parent_boot
+        return changed(self, parent_boot=parent_boot, _if_alive=None)
+
+    def as_parent(self, sidecar: str, token_file: str) -> children.Parent:
+        return children.Parent(
+            boot=self.boot,
+            pid=self.pid,
+            parent_boot=self.parent_boot,
+            service=self.service,
+            instance=self.instance,
+            is_numbered=self.is_numbered,
+            sidecar=sidecar,
+            token_file=token_file,
+        )
+
+    @property
+    def full_instance(self) -> str:
+        if not self.instance or not self.is_numbered:
+            return self.instance
+        number = f"-{self.pid}"
+        return self.instance[: _LONGEST_LEVEL - len(number)] + number
+
+    def hello(self, token: str, process: str = "", numbered: int = 0) -> link.Hello:
+        """The last two are what the sidecar before this one has told."""
         return link.Hello(
             version=link.VERSION,
             token=token,
             boot=self.boot,
             namespace=self.namespace,
             service=self.service,
-            instance=self.instance,
+            instance=self.full_instance,
             pid=os.getpid(),
             parent_pid=os.getppid(),
-            started=self.started,
+            started=process_started(),
             host=plain(socket.gethostname()),
             python=".".join(str(part) for part in sys.version_info[:3]),
             implementation=sys.implementation.name,
             executable=plain(sys.executable or ""),
-            argv=[plain(argument[:_LONGEST_ARGUMENT]) for argument in sys.orig_argv[:_MOST_ARGUMENTS]],
+            argv=redaction.arguments([plain(argument) for argument in sys.orig_argv[:_MOST_ARGUMENTS]])[0],
             main=_main_path(),
             directory=_directory(),
             labels=dict(self.labels),
             agent_version=sonde_agent.VERSION,
+            process=process,
+            numbered=numbered,
+            parent_boot=self.parent_boot,
         )
 
 
@@ -69,20 +121,37 @@ def resolve(
     instance: str | None,
     labels: Mapping[str, str] | None,
     environment: Mapping[str, str],
+    parent: children.Parent | None = None,
 ) -> Identity:
-    """Raises `InvalidIdentity`, naming the part that is wrong."""
-    chosen = service or environment.get("SONDE_SERVICE") or guess_service(sys.orig_argv)
+    """Raises `InvalidIdentity`, naming the part that is wrong. A `parent` with this process's number is what it was
+    before it became another program."""
+    chosen = (
+        service
+        or environment.get("SONDE_SERVICE")
+        or (parent and parent.service)
+        or guess_service(sys.orig_argv)
+    )
+    namespace = namespace or environment.get("SONDE_NAMESPACE") or ""
     instance = instance or environment.get("SONDE_INSTANCE") or ""
     if labels is None:
         labels = parse_labels(environment.get("SONDE_LABELS", ""))
+    same = parent is not None and parent.pid == os.getpid()
     return Identity(
-        namespace=checked_level("namespace", namespace or environment.get("SONDE_NAMESPACE") or "default"),
+        namespace=checked_level("namespace", namespace) if namespace else "",
         service=checked_level("service", chosen),
         instance=checked_level("instance", instance) if instance else "",
         labels=_checked_labels(labels),
-        boot=os.urandom(16).hex(),
-        started=process_started(),
+        boot=_new_boot(),
+        pid=os.getpid(),
+        parent_boot="" if parent is None else parent.parent_boot if same else parent.boot,
+        is_numbered=parent is not None
+        and (parent.service, parent.instance) == (chosen, instance)
+        and (parent.is_numbered or not same),
     )
+
+
+def _new_boot() -> str:
+    return os.urandom(16).hex()
 
 
 def checked_level(what: str, text: str) -> str:

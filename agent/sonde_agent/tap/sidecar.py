@@ -3,10 +3,13 @@
 A sidecar that the tap starts is nobody's child: a shell starts it in the background and ends at once, because
 a program that waits for all its children (`while True: os.wait()`) would otherwise wait for ours for ever.
 Where there is no shell it is a plain child.
+
+Where it will be is decided before it is started, in a directory that is made first, so that the children of the
+process, which may come before it has started, know whom to wait for: one sidecar is enough for all.
 """
 
 # pathlib costs a program that does not use it more at start than it would be worth here.
-# ruff: noqa: PTH119, PTH123
+# ruff: noqa: PTH102, PTH106, PTH112, PTH118, PTH119, PTH120, PTH123
 
 import json
 import os
@@ -15,21 +18,26 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 
 from sonde_agent import link
+from sonde_agent.records import Record
+from sonde_agent.tap import children
 from sonde_agent.tap.errors import NoSidecar
 
 CONNECT_TIMEOUT = 5.0
 START_TIMEOUT = 20.0
 """Seconds until a started sidecar has said where it is; an interpreter on a busy machine takes some."""
 BUS_VARIABLE = "SONDE_BUS"
+_LONGEST_DIRECTORY = 80
+"""Of a Unix socket's path the system takes 107 bytes."""
+_Socket = socket.socket
+"""As it was: gevent may replace it later, and its sockets need what only its own greenlets have."""
 _IN_BACKGROUND = '"$@" &'
 _LONGEST_ANNOUNCEMENT = 65536
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Record):
     """`token_file` is read anew for each connection, because a restarted sidecar writes a new one."""
 
     address: link.SidecarAddress
@@ -44,13 +52,26 @@ def named_place(sidecar: str | None, environment: Mapping[str, str]) -> Place | 
     return Place(link.SidecarAddress.parse(text), environment.get(link.TOKEN_FILE_VARIABLE) or None)
 
 
-class Sidecar:
-    """`connect` then `token`, any number of times."""
+def parents_place(parent: children.Parent | None) -> Place | None:
+    """That of the sidecar which the parent has started, or was about to."""
+    if parent is None or not parent.sidecar:
+        return None
+    try:
+        return Place(link.SidecarAddress.parse(parent.sidecar), parent.token_file or None)
+    except link.InvalidSidecarAddress:
+        return None
 
-    def __init__(self, named: Place | None, bus: str | None = None) -> None:
+
+class Sidecar:
+    """`connect` then `token`, any number of times. `of_parent` is where a parent that has none named has its own:
+    it is waited for while it may still be starting, and where it is gone, this process starts one."""
+
+    def __init__(self, named: Place | None, bus: str | None = None, of_parent: Place | None = None) -> None:
         self._named = named
-        self._place = named
         self._bus = bus
+        self.place = named or of_parent or _new_place()
+        self._is_to_start = named is None and of_parent is None
+        self._patient_until: float | None = None
         if named is None:
             # Imported here, in the thread that called start(): an import in our own thread could meet the
             # program's in the middle of a circular one.
@@ -58,47 +79,72 @@ class Sidecar:
 
             self._popen = subprocess.Popen
 
+    @property
+    def is_named(self) -> bool:
+        """Somebody else starts and ends it."""
+        return self._named is not None
+
+    def of_child(self) -> "Sidecar":
+        """For a forked child."""
+        return Sidecar(self._named, self._bus, None if self._named else self.place)
+
     def connect(self) -> socket.socket:
         """Raises `OSError` when it is not there now, `NoSidecar` when it will never be."""
-        if self._place is None:
-            self._place = self._start()
+        if self._is_to_start:
+            self.place = self._start(self.place)
+            self._is_to_start = False
         try:
-            return _dial(self._place.address)
+            return _dial(self.place.address)
         except (FileNotFoundError, ConnectionRefusedError):
-            self._place = self._named  # one that we started is dead: the next attempt starts another
+            if self._named is None and not self._is_starting():
+                self.place = _new_place()  # it is dead: the next attempt starts another
+                self._is_to_start = True
             raise
+
+    def _is_starting(self) -> bool:
+        """Whether our parent may be at it: its directory is there from before it starts until it has ended."""
+        if self._patient_until is None:
+            self._patient_until = time.monotonic() + START_TIMEOUT
+        directory = os.path.dirname(self.place.address.path or "")
+        return os.path.isdir(directory) and time.monotonic() < self._patient_until
 
     def token(self) -> str:
         """Raises `OSError`."""
-        if self._place is None or self._place.token_file is None:
+        if self.place.token_file is None:
             return ""
-        with open(self._place.token_file, encoding="utf-8", errors="replace") as file:
+        with open(self.place.token_file, encoding="utf-8", errors="replace") as file:
             return file.read(4096).strip()
 
-    def _start(self) -> Place:
+    def _start(self, place: Place) -> Place:
         if not os.path.basename(sys.executable or "").startswith(("python", "pypy")):
             raise NoSidecar(
                 f"{sys.executable!r} is not a Python interpreter to start a sidecar with: start one yourself "
                 f"and name it in {link.SIDECAR_VARIABLE}"
             )
+        directory = os.path.dirname(place.address.path or "")
         reading, writing = os.pipe()
         try:
+            os.mkdir(directory, 0o700)
             try:
-                self._spawn(writing)
+                self._spawn(writing, directory)
             finally:
                 os.close(writing)
             announcement = _read_line(reading, time.monotonic() + START_TIMEOUT)
+            return _place_from(announcement)
         except OSError as error:
             raise NoSidecar(f"a sidecar cannot be started ({type(error).__name__})") from None
+        except NoSidecar:
+            with suppress(OSError):  # it is there, but slow
+                os.rmdir(directory)
+            raise
         finally:
             os.close(reading)
-        return _place_from(announcement)
 
-    def _spawn(self, writing: int) -> None:
+    def _spawn(self, writing: int, directory: str) -> None:
         # -P: a file of the program's working directory must not stand in for a module of the sidecar's
         command = [sys.executable, "-P", "-m", "sonde_agent.sidecar", "--announce-fd", str(writing)]
-        command += ["--follow-pid", str(os.getpid())]
-        environment = dict(os.environ)
+        command += ["--follow-pid", str(os.getpid()), "--directory", directory]
+        environment = children.without_injection(os.environ)
         if self._bus:
             environment[BUS_VARIABLE] = self._bus  # its password would be readable on the command line
         for words in (["/bin/sh", "-c", _IN_BACKGROUND, "sh", *command], command):
@@ -120,6 +166,15 @@ class Sidecar:
         raise FileNotFoundError(sys.executable)
 
 
+def _new_place() -> Place:
+    """In a new directory of this user, which is not made yet. Its name has the form that sidecars use themselves."""
+    for root in (os.environ.get("XDG_RUNTIME_DIR"), os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108 - only this user may enter what is made there
+        if root and os.path.isdir(root) and len(os.fsencode(root)) <= _LONGEST_DIRECTORY:
+            break
+    directory = os.path.join(root or "/tmp", f"sonde-{os.urandom(8).hex()}")  # noqa: S108 - as above
+    return Place(link.SidecarAddress(path=f"{directory}/sidecar.sock"), f"{directory}/token")
+
+
 def _dial(address: link.SidecarAddress) -> socket.socket:
     if address.path is not None:
         family: socket.AddressFamily = socket.AF_UNIX
@@ -128,7 +183,7 @@ def _dial(address: link.SidecarAddress) -> socket.socket:
         host = address.host or ""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         target = (host, address.port)
-    line = socket.socket(family, socket.SOCK_STREAM)
+    line = _Socket(family, socket.SOCK_STREAM)
     try:
         line.settimeout(CONNECT_TIMEOUT)
         line.connect(target)

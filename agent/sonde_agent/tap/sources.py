@@ -6,9 +6,8 @@ other path, whether it exists or not, gets the same answer.
 """
 
 # pathlib costs a program that does not use it more at start than it would be worth here.
-# ruff: noqa: PTH100, PTH109, PTH117, PTH120
+# ruff: noqa: PTH100, PTH109, PTH115, PTH116, PTH117, PTH120
 
-import hashlib
 import io
 import os
 import stat
@@ -18,12 +17,16 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from sonde_agent.tap import digest
 from sonde_agent.tap.errors import CallRefused
 from sonde_agent.tap.identity import plain
 
 LARGEST = 2 * 1024 * 1024
 """Bytes of a source file."""
 MOST_FILES = 20_000
+MOST_FILES_OF_LINES = 200
+"""Files of which single lines are shown at a time; lines of further ones are left out."""
+LONGEST_LINE = 200
 
 _NOT_SOURCE = (".pyc", ".so", ".pyd", ".zip", ".egg")
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -43,15 +46,44 @@ def list_files() -> dict[str, Any]:
 
 def read(path: str) -> dict[str, Any]:
     """Fields of the wire's `Source`. Raises `CallRefused` (not_found, no_such_file)."""
-    if not os.path.isabs(path) or "\0" in path:
+    if not is_path(path) or not os.path.isabs(path):
         raise _no_such_file()
     real = os.path.realpath(path)
-    if not _may_be_read(real):
+    if not _is_ours_to_show(path, real):
         raise _no_such_file()
-    content = read_file(real)
+    content = read_file(real, in_place=True)
     if content is None:
         raise _no_such_file()
-    return {"path": path, "text": decode(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return {"path": path, "text": decode(content), "sha256": digest.sha256(content)}
+
+
+class Lines:
+    """Single lines of source, for the time of one answer. Not by `linecache`, whose cache is the program's."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def at(self, path: str, line: int) -> str:
+        """Empty where there is none."""
+        if path not in self._files:
+            if len(self._files) >= MOST_FILES_OF_LINES or path.startswith("<"):
+                return ""
+            self._files[path] = decode(read_file(path) or b"").split("\n")
+        lines = self._files[path]
+        return plain(lines[line - 1].strip()[:LONGEST_LINE]) if 0 < line <= len(lines) else ""
+
+
+def may_be_read(path: str) -> bool:
+    """Whether a path leads to a source file of the process, by its name and place; it need not exist."""
+    return is_path(path) and os.path.isabs(path) and _is_ours_to_show(path, os.path.realpath(path))
+
+
+def is_path(text: str) -> bool:
+    """Whether a text can name a file at all: what arrives may have a zero in it, or be no text in any encoding."""
+    try:
+        return b"\0" not in os.fsencode(text) and text != ""
+    except UnicodeEncodeError:
+        return False
 
 
 def is_application(path: str) -> bool:
@@ -61,8 +93,12 @@ def is_application(path: str) -> bool:
     return not any(path.startswith(directory + os.sep) for directory in (_STANDARD_LIBRARY, OURS))
 
 
-def read_file(path: str) -> bytes | None:
-    """The bytes of a regular file of at most LARGEST; None for anything else. Never waits for a FIFO or device."""
+def read_file(path: str, *, in_place: bool = False) -> bytes | None:
+    """The bytes of a regular file of at most LARGEST; None for anything else. Never waits for a FIFO or device.
+
+    With `in_place` what was opened must be what the path says: between a check of the path and here, a directory
+    of it may have become a link to another.
+    """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
@@ -72,6 +108,8 @@ def read_file(path: str) -> bytes | None:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            return None
+        if in_place and _opened_path(descriptor, path) != path:
             return None
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(LARGEST + 1)
@@ -91,12 +129,22 @@ def decode(content: bytes) -> str:
         return content.decode("utf-8", "replace")
 
 
-def _may_be_read(real: str) -> bool:
+def _opened_path(descriptor: int, path: str) -> str:
+    """Where an open file is, as the kernel says it (proc_pid_fd(5)); where it cannot say, as the path leads now."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        same = os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.realpath(path) if same else ""
+
+
+def _is_ours_to_show(path: str, real: str) -> bool:
     if real.endswith(_NOT_SOURCE):
         return False
     if real.endswith(".py") and any(real.startswith(root + os.sep) for root in _roots()):
         return True
-    return any(real == os.path.realpath(path) for _, path in _module_files())
+    files = {file for _, file in _module_files()}
+    return path in files or real in files or any(real == os.path.realpath(file) for file in files)
 
 
 def _roots() -> Iterator[str]:

@@ -1,43 +1,40 @@
 """The stacks of all threads, without stopping any.
 
-Reads `threading`'s table without its lock: a thread that is stopped inside `threading` would keep it. Source
-lines are read from disk here and not by `linecache`, whose cache is the program's.
+Reads `threading`'s table without its lock: a thread that is stopped inside `threading` would keep it.
 """
 
 import sys
 import threading
 import time
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
-from sonde_agent.tap import sources, wall
+from sonde_agent.tap import inert, sources, wall
 from sonde_agent.tap.identity import plain
 
 MOST_FRAMES_OF_A_THREAD = 200
 MOST_FRAMES = 10_000
-MOST_FILES = 200
-"""Files of which source lines are shown; lines of further ones are left out."""
-LONGEST_LINE = 200
 
 
 def read() -> dict[str, Any]:
     """Fields of the wire's `Stacks`: innermost frame first, threads of the tap and of pydevd left out."""
     known: dict[int, threading.Thread] = getattr(threading, "_active", {}).copy()
-    files: dict[str, list[str]] = {}
+    lines = sources.Lines()
     left = MOST_FRAMES
     threads = []
-    for ident, frame in sys._current_frames().items():
+    for ident, innermost in sys._current_frames().items():
         thread = known.get(ident)
         if wall.is_ours(thread):
             continue
-        frames, truncated = _frames(frame, min(left, MOST_FRAMES_OF_A_THREAD), files)
+        frames, truncated = _frames(innermost, min(left, MOST_FRAMES_OF_A_THREAD), lines)
         left -= len(frames)
+        own = inert.attributes(thread)
         threads.append(
             {
                 "id": ident,
-                "name": plain(str(getattr(thread, "_name", "")) or f"thread {ident}"),
+                "name": plain(str(own.get("_name", "")) or f"thread {ident}"),
                 "frames": frames,
-                "daemon": getattr(thread, "_daemonic", False) is True,
+                "daemon": own.get("_daemonic") is True,
                 "truncated": truncated,
             }
         )
@@ -45,30 +42,21 @@ def read() -> dict[str, Any]:
     return {"threads": threads, "time": time.time()}
 
 
-def _frames(
-    innermost: FrameType, most: int, files: dict[str, list[str]]
-) -> tuple[list[dict[str, Any]], bool]:
+def frame(code: CodeType, line: int | None, lines: sources.Lines) -> dict[str, Any]:
+    """Fields of the wire's `StackFrame`."""
+    line = line or code.co_firstlineno
+    return {
+        "path": plain(code.co_filename),
+        "line": line,
+        "function": plain(code.co_qualname),
+        "text": lines.at(code.co_filename, line),
+    }
+
+
+def _frames(innermost: FrameType, most: int, lines: sources.Lines) -> tuple[list[dict[str, Any]], bool]:
     frames: list[dict[str, Any]] = []
-    frame: FrameType | None = innermost
-    while frame is not None and len(frames) < most:
-        code = frame.f_code
-        line = frame.f_lineno or code.co_firstlineno
-        frames.append(
-            {
-                "path": plain(code.co_filename),
-                "line": line,
-                "function": plain(code.co_qualname),
-                "text": _source_line(code.co_filename, line, files),
-            }
-        )
-        frame = frame.f_back
-    return frames, frame is not None
-
-
-def _source_line(path: str, line: int, files: dict[str, list[str]]) -> str:
-    if path not in files:
-        if len(files) >= MOST_FILES or path.startswith("<"):
-            return ""
-        files[path] = sources.decode(sources.read_file(path) or b"").split("\n")
-    lines = files[path]
-    return plain(lines[line - 1].strip()[:LONGEST_LINE]) if 0 < line <= len(lines) else ""
+    here: FrameType | None = innermost
+    while here is not None and len(frames) < most:
+        frames.append(frame(here.f_code, here.f_lineno, lines))
+        here = here.f_back
+    return frames, here is not None

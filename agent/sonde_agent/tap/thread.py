@@ -1,33 +1,51 @@
 """The one thread of the tap: performs what `connection` decides, over the link to the sidecar.
 
-It waits in poll(2) and nowhere else: on the line, and on a socket that wakes it to leave. It holds no lock, and
-nothing that the program can hold stops it.
+It waits in poll(2) and nowhere else: on the line, and on a socket that wakes it. It holds no lock, and nothing
+that the program can hold stops it.
+
+Where it is the only thread beside the program's one, it ends for the moment of a fork (`park`) and another goes on
+where it was (`resume`): what was a program of one thread forks as one, and is not warned of threads that it
+does not have. That costs a fork a few switches between threads, so it is done only where Python warns, and not where
+it warns all the same: 3.13 before 3.13.10 and 3.14.0 count the threads after the last hook.
 """
 
 import os
 import select
-import socket
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import assert_never
+from contextlib import suppress
+from math import inf
+from typing import Any, assert_never
 
 from sonde_agent import link
 from sonde_agent.tap import connection as core
-from sonde_agent.tap import debugger, wall
+from sonde_agent.tap import debugger, greenlets, guarded, wall
 from sonde_agent.tap.errors import NoSidecar
 from sonde_agent.tap.identity import Identity
+from sonde_agent.tap.report import Reporter
 from sonde_agent.tap.sidecar import Sidecar
 
 GREETING_TIMEOUT = 10.0
 SEND_TIMEOUT = 10.0
 """Seconds; a sidecar that does not read for so long is lost."""
+PARKS = sys.version_info >= (3, 12) and not (
+    (3, 13) <= sys.version_info < (3, 13, 10) or sys.version_info[:3] == (3, 14, 0)
+)
+PARK_TIMEOUT = 0.5
+BUSY_PARK_TIMEOUT = 0.01
+"""Seconds that a fork may be held up for: while our thread only waits, it needs nothing but its turn; one that is in
+the middle of something goes on with it."""
 _ONE_READ = 65536
+_poll = select.poll
+"""As it was: gevent may replace it later by one that needs greenlets."""
 
 
 class Tap:
-    """`start` once, then `leave`. `on_end` is called in the tap's thread when it ended by itself."""
+    """`start` once, then `leave`. In the tap's thread, `on_end` is called when it ended by itself, and `on_known`
+    each time that it is about to say who it is. It is silent for `quiet` seconds first."""
 
     def __init__(
         self,
@@ -35,19 +53,30 @@ class Tap:
         sidecar: Sidecar,
         answer: Callable[[link.Call], link.Result | link.Fault],
         on_end: Callable[[str], None],
+        on_known: Callable[[], None] = lambda: None,
+        quiet: float = 0.0,
     ) -> None:
         self.identity = identity
-        self.connection = core.Connection(_chance)
+        longest_wait = core.LONGEST_WAIT_FOR_NAMED if sidecar.is_named else core.LONGEST_WAIT
+        self.connection = core.Connection(_chance, is_quiet=quiet > 0, longest_wait=longest_wait)
+        self.will_be_known: bool | None = None if 0 < quiet < inf else not quiet
+        """None while it is quiet; False when it stays so."""
         self._sidecar = sidecar
         self._answer = answer
         self._on_end = on_end
+        self._on_known = on_known
+        self._reporter = Reporter()
         self._leave: core.Leave | None = None
-        self._line: socket.socket | None = None
+        self._line: guarded.GuardedSocket | None = None
         self._buffer = link.LineBuffer()
         self._arrived: deque[core.Event] = deque()
-        self._wait_until = 0.0
-        self._woken, self._wake = socket.socketpair()
-        self._wake.setblocking(False)
+        self._wait_until = time.monotonic() + quiet
+        self._begun = False
+        self._open_wakeup()
+        self._parking: list[None] = []
+        """Holds one item while the thread is asked to park; whoever takes it out has decided."""
+        self._parked = False
+        self._waits = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -55,15 +84,37 @@ class Tap:
 
     @property
     def is_alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._parked or (self._thread is not None and self._thread.is_alive())
+
+    def park(self) -> None:
+        """Before a fork. Does nothing where it would not help, or where other threads would be left all the same."""
+        if not PARKS:
+            return
+        thread = self._thread
+        if thread is None or not thread.is_alive() or thread is threading.current_thread():
+            return
+        if _count_threads() != 2 or greenlets.have_replaced_threads():
+            return
+        self._parking.append(None)
+        self._wake_up()
+        thread.join(PARK_TIMEOUT if self._waits else BUSY_PARK_TIMEOUT)
+        if thread.is_alive() and _taken(self._parking):
+            return  # it does not end: it is busy
+        self._parked = True
+        deadline = time.monotonic() + BUSY_PARK_TIMEOUT
+        while _count_threads() > 1 and time.monotonic() < deadline:  # to Python it ends a moment sooner
+            os.sched_yield()
+
+    def resume(self) -> None:
+        """After the fork, in the parent."""
+        if self._parked:
+            self._parked = False
+            self.start()
 
     def leave(self, ending: link.Ending | None, timeout: float) -> None:
         """Asks the thread to end, with its last word, and waits for it, but no longer than `timeout` seconds."""
         self._leave = core.Leave(ending)
-        try:
-            self._wake.send(b"!")
-        except OSError:  # it is already awake, or already gone
-            return
+        self._wake_up()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
@@ -73,32 +124,48 @@ class Tap:
         self._close_wakeup()
 
     def _live(self) -> None:
+        parked = False
         try:
-            self._perform(core.Connect())
+            if not self._begun:
+                self._begun = True
+                if self.connection.state is core.State.CONNECTING:
+                    self._perform(core.Connect())
             while self.connection.state not in core.ENDED:
                 event = self._leave or self._next_event()
+                if event is None:
+                    parked = True
+                    return
                 for effect in self.connection.handle(event, time.monotonic()):
                     self._perform(effect)
             if self._leave is None:
                 self._on_end(self.connection.reason)
         finally:
-            self._hang_up()
-            self._close_wakeup()
+            if not parked:
+                self._hang_up()
+                self._close_wakeup()
 
     def _perform(self, effect: core.Effect) -> None:
         """What comes of it is the next event."""
         match effect:
             case core.Connect():
+                if self.will_be_known is None:
+                    self.identity = self.identity.known()
+                    self.will_be_known = True
                 self._arrived.append(self._connect())
             case core.Greet():
+                self._on_known()
                 try:
-                    hello = self.identity.hello(self._sidecar.token())
+                    known = self.connection
+                    hello = self.identity.hello(self._sidecar.token(), known.process, known.numbered)
                 except OSError as error:
                     self._arrived.append(core.Lost(f"the sidecar's token cannot be read ({_kind(error)})"))
                 else:
                     self._send(hello)
             case core.Answer(call=call):
                 self._send(self._answer(call))
+            case core.Report():
+                metrics: dict[str, Any] = wall.behind(self._reporter.read, {})
+                self._send(link.Report(metrics=metrics))
             case core.Say(message=message):
                 self._send(message)
             case core.HangUp():
@@ -112,7 +179,7 @@ class Tap:
 
     def _connect(self) -> core.Event:
         try:
-            self._line = self._sidecar.connect()
+            self._line = guarded.GuardedSocket(self._sidecar.connect())
         except NoSidecar as error:
             return core.Hopeless(error.reason)
         except OSError as error:
@@ -127,10 +194,14 @@ class Tap:
         try:
             self._line.sendall(link.encode(message))
         except OSError as error:
+            self._arrived.clear()  # what it asked before can be answered no more
             self._arrived.append(core.Lost(f"the sidecar was lost ({_kind(error)})"))
 
-    def _next_event(self) -> core.Event:
+    def _next_event(self) -> core.Event | None:
+        """None when the thread is to park."""
         while not self._arrived:
+            if _taken(self._parking):
+                return None
             if self._line is None:
                 left = self._wait_until - time.monotonic()
                 self._poll(left)
@@ -139,7 +210,10 @@ class Tap:
                 self._arrived.append(self._leave or core.Waited())
                 break
             greeting = self.connection.state is core.State.GREETING
-            ready = self._poll(GREETING_TIMEOUT if greeting else None)
+            report_at = self.connection.report_at
+            if report_at is not None and report_at <= time.monotonic():
+                return core.TimePassed()
+            ready = self._poll(GREETING_TIMEOUT if greeting else report_at and report_at - time.monotonic())
             if self._leave is not None:
                 return self._leave
             if ready:
@@ -150,16 +224,26 @@ class Tap:
 
     def _poll(self, timeout: float | None) -> bool:
         """Until the line has something, somebody wakes us, or `timeout` seconds have passed."""
-        poll = select.poll()
+        if not self._woken.is_ours:  # the program has closed it
+            self._close_wakeup()
+            self._open_wakeup()
+        if self._line is not None and not self._line.is_ours:
+            return True
+        poll = _poll()
         poll.register(self._woken, select.POLLIN)
         line = -1
         if self._line is not None:
             line = self._line.fileno()
             poll.register(line, select.POLLIN)
+        self._waits = True
         ready = poll.poll(None if timeout is None else max(0.0, timeout) * 1000)
+        self._waits = False
+        if any(descriptor == self._woken.fileno() for descriptor, _ in ready):
+            with suppress(OSError):  # the program has closed it in this moment
+                self._woken.recv(_ONE_READ)
         return any(descriptor == line for descriptor, _ in ready)
 
-    def _receive(self, line: socket.socket) -> list[core.Event]:
+    def _receive(self, line: guarded.GuardedSocket) -> list[core.Event]:
         events: list[core.Event] = []
         try:
             data = line.recv(_ONE_READ)
@@ -178,9 +262,35 @@ class Tap:
         if line is not None:
             line.close()
 
+    def _open_wakeup(self) -> None:
+        self._woken, self._wake = guarded.pair()
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
+
+    def _wake_up(self) -> None:
+        with suppress(OSError):  # it is already awake, or already gone
+            self._wake.send(b"!")
+
     def _close_wakeup(self) -> None:
         self._woken.close()
         self._wake.close()
+
+
+def _taken(items: list[None]) -> bool:
+    """In one step, so that of two threads only one gets it."""
+    try:
+        items.pop()
+    except IndexError:
+        return False
+    return True
+
+
+def _count_threads() -> int:
+    """Those of the whole process; 0 where that cannot be known."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - pathlib is not imported here
+    except OSError:
+        return 0
 
 
 def _chance() -> float:

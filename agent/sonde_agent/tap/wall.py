@@ -29,13 +29,28 @@ def start_thread(action: Callable[[], None], name: str) -> threading.Thread:
     pydevd looks for both marks, and they must be there before the thread runs: without the first it suspends
     the thread with all others, without the second it lists it.
     """
-    thread = threading.Thread(target=lambda: behind(action, None), name=name, daemon=True)
+
+    def live() -> None:
+        behind(action, None)
+        _stay_in_table(thread)
+
+    thread = threading.Thread(target=live, name=name, daemon=True)
     thread.pydev_do_not_trace = True  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - pydevd's mark
     thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - pydevd's mark
     thread.start()
     return thread
 
 
+def _stay_in_table(thread: threading.Thread) -> None:
+    """Under the number that the thread has now: gevent gives it another, and its end, which looks for itself in the
+    table of threads, would be printed as an error."""
+    active: dict[int | None, threading.Thread] = getattr(threading, "_active", {})
+    if threading.get_ident() not in active:
+        active.pop(thread.ident, None)
+        active[threading.get_ident()] = thread
+
+
 def is_ours(thread: threading.Thread | None) -> bool:
-    """True for threads of the tap and of pydevd."""
-    return getattr(thread, "is_pydev_daemon_thread", False) is True
+    """True for threads of the tap and of pydevd. The mark is the thread's own; a class of the program's is not asked."""
+    own = object.__getattribute__(thread, "__dict__") if thread is not None else {}
+    return own.get("is_pydev_daemon_thread") is True

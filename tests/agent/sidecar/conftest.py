@@ -61,6 +61,10 @@ async def mqtt_url() -> AsyncIterator[str]:
         yield server.url
 
 
+def who(subject: str) -> bus.ViewerIdentity:
+    return bus.ViewerIdentity(subject=subject, connection=f"of {subject}", scopes=ALL_SCOPES)
+
+
 class Broker:
     """What a broker does on the bus: hears everything, asks processes, is heard to be lost."""
 
@@ -126,12 +130,11 @@ class Broker:
         return await self.until(look)
 
     async def send(self, process: bus.Presence, operation: bus.AnyOperation, **fields: Any) -> str:
-        viewer = bus.ViewerIdentity(subject="ada", connection="c1", scopes=ALL_SCOPES)
         command = bus.Command(
             process=fields.pop("process", process.process),
             id=fields.pop("id", uuid.uuid4().hex),
             broker=self.name,
-            viewer=fields.pop("viewer", viewer),
+            viewer=fields.pop("viewer", who("ada")),
             timeout=20,
             operation=operation,
             **fields,
@@ -144,17 +147,20 @@ class Broker:
         command = await self.send(process, operation, **fields)
         return await self.until(lambda: self.replies.get(command))
 
-    async def open(self, process: bus.Presence, session: str, **fields: Any) -> bus.SessionState:
-        reply = await self.ask(process, bus.OpenSession(session=session), **fields)
+    async def open(
+        self, process: bus.Presence, session: str, viewer: str = "ada", **fields: Any
+    ) -> bus.SessionState:
+        reply = await self.ask(process, bus.OpenSession(session=session), viewer=who(viewer), **fields)
         assert isinstance(reply.result, msgspec.Raw), reply.failure
         return codec.decode(reply.result, bus.SessionState)
 
     async def dap(
-        self, process: bus.Presence, session: str, command: str, **arguments: Any
+        self, process: bus.Presence, session: str, command: str, viewer: str = "ada", **arguments: Any
     ) -> dict[str, Any]:
         """The body of a successful response."""
         request = {"seq": next(self._seqs), "type": "request", "command": command, "arguments": arguments}
-        reply = await self.ask(process, bus.Dap(session=session, request=codec.raw(request)))
+        dap = bus.Dap(session=session, request=codec.raw(request))
+        reply = await self.ask(process, dap, viewer=who(viewer))
         assert isinstance(reply.result, msgspec.Raw), reply.failure
         response = codec.decode_any(reply.result)
         assert response["success"], response

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonde_agent.sidecar.breakpoints import Breakpoints, Spec, merge, read_place, read_specs
+from sonde_agent.sidecar.breakpoints import (
+    MOST_PLACES,
+    Breakpoints,
+    Spec,
+    merge,
+    read_place,
+    read_specs,
+)
 from sonde_wire import Refused
 
 FILE = "/app/shop.py"
@@ -42,8 +49,8 @@ def test_nothing_changes_when_the_union_stays() -> None:
     table = Breakpoints()
     table.replace("a", FILE, lines(3))
     assert not table.replace("b", FILE, lines(3))
-    assert table.forget("b") == ([], False)
-    assert table.forget("a") == ([FILE], False)
+    assert table.forget("b") == []
+    assert table.forget("a") == [FILE]
     assert table.to_request(FILE) == ("setBreakpoints", {"source": {"path": FILE}, "breakpoints": []})
 
 
@@ -52,9 +59,59 @@ def test_a_changed_breakpoint_is_told_to_those_who_have_it() -> None:
     table.replace("a", FILE, lines(3))
     table.replace("b", FILE, lines(5))
     table.learn(FILE, table.union(FILE), [{"id": 1, "verified": False}, {"id": 2, "verified": False}])
-    told = table.changed({"id": 2, "verified": True, "line": 6})
-    assert [(session, body["verified"], body["line"]) for session, body in told] == [("b", True, 6)]
-    assert table.changed({"id": 9}) == []
+    table.news(FILE)
+    assert table.note_changed({"id": 2, "verified": True, "line": 6}) == [FILE]
+    (news,) = table.news(FILE)
+    assert news.session == "b" and news.breakpoints == news.changed
+    assert [(body["verified"], body["line"]) for body in news.changed] == [(True, 6)]
+    assert table.news(FILE) == [], "once"
+    assert table.note_changed({"id": 9}) == []
+
+
+def test_what_has_gone_is_news_too() -> None:
+    table = Breakpoints()
+    table.replace("a", FILE, lines(3, 5))
+    (first,) = table.news(FILE)
+    assert len(first.breakpoints) == 2 and first.changed == ()
+    table.replace("a", FILE, lines(5))
+    (fewer,) = table.news(FILE)
+    assert [body["line"] for body in fewer.breakpoints] == [5] and fewer.changed == ()
+    table.forget("a")
+    (none,) = table.news(FILE)
+    assert (none.session, none.breakpoints) == ("a", ())
+
+
+def test_while_they_sleep_pydevd_has_none_and_sessions_keep_theirs() -> None:
+    table = Breakpoints()
+    table.replace("a", FILE, lines(3))
+    table.learn(FILE, table.at_pydevd(FILE), [{"id": 1, "verified": True, "line": 3}])
+    table.armed = False
+    assert table.to_request(FILE)[1]["breakpoints"] == []
+    table.learn(FILE, (), [])
+    assert [body["verified"] for body in table.shown("a", FILE)] == [True]
+    table.armed = True
+    assert table.to_request(FILE)[1]["breakpoints"] == [{"line": 3}]
+
+
+def test_when_pydevd_is_lost_its_numbers_are_forgotten_and_ours_stay() -> None:
+    table = Breakpoints()
+    table.replace("a", FILE, lines(3))
+    table.learn(FILE, table.at_pydevd(FILE), [{"id": 1, "verified": True, "line": 3}])
+    (before,) = table.shown("a", FILE)
+    table.lost()
+    (lost,) = table.shown("a", FILE)
+    assert lost["id"] == before["id"] and not lost["verified"] and "attached again" in lost["message"]
+    assert table.ours([1]) == [] and table.places == (FILE,)
+
+
+def test_the_files_of_a_session_are_bounded() -> None:
+    table = Breakpoints()
+    for number in range(MOST_PLACES):
+        table.replace("a", f"/app/{number}.py", lines(1))
+    with pytest.raises(Refused, match="clear those of one first"):
+        table.replace("a", FILE, lines(1))
+    table.replace("a", "/app/0.py", ())
+    assert table.replace("a", FILE, lines(1))
 
 
 @pytest.mark.parametrize(
@@ -89,14 +146,10 @@ def test_who_gave_way_is_told_so() -> None:
     assert not shown["verified"] and "another session" in shown["message"]
 
 
-def test_function_breakpoints_and_filters_are_united_too() -> None:
+def test_function_breakpoints_are_united_too() -> None:
     table = Breakpoints()
     table.replace("a", None, (Spec("price"),))
     assert table.to_request(None) == ("setFunctionBreakpoints", {"breakpoints": [{"name": "price"}]})
-    assert table.set_filters("a", ("raised",))
-    assert not table.set_filters("b", ("raised",))
-    assert table.set_filters("b", ("uncaught",))
-    assert table.filters == ("raised", "uncaught")
 
 
 @pytest.mark.parametrize(

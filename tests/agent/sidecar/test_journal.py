@@ -32,6 +32,22 @@ def test_events_are_numbered_from_one_and_taken_once() -> None:
     assert kept.take() is None
 
 
+@given(st.integers(0, 2000), st.integers(0, 600))
+def test_a_successor_gives_no_number_twice_wherever_the_first_was_killed(before: int, events: int) -> None:
+    told = []  # to the tap, before each event
+    first = journal(after=before)
+    told.append(first.set_aside)
+    for _ in range(events):
+        if first.reserve():
+            told.append(first.set_aside)
+        assert first.append(bus.ProcessStarted, 0.0, pid=1) <= told[-1]
+    assert told == sorted(set(told))
+    successor = journal(after=told[-1])
+    assert successor.append(bus.ProcessStarted, 0.0, pid=1) == told[-1] + 1
+    batch = successor.take()
+    assert batch is not None and batch.first == batch.last == told[-1] + 1
+
+
 @given(st.lists(st.integers(0, 20)), st.integers(1, 15))
 def test_what_the_ring_lost_is_a_hole_and_never_a_repeat(appended: list[int], most: int) -> None:
     kept, seen = journal(most_events=most), []

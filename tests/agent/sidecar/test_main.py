@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sonde_agent.sidecar import ending
+from sonde_agent.sidecar.__main__ import DESERTED_FOR, main
 from sonde_wire import bus
 from tests.agent.sidecar.conftest import Broker, environment
 from tests.support.debuggee import Program, Running, running
@@ -23,6 +24,14 @@ sonde_agent.start(service="shop")
 print("started")
 sys.stdin.readline()
 raise SystemExit(4)
+"""
+STATUS = """
+import sys
+import sonde_agent
+
+sonde_agent.start(service="shop")
+for line in sys.stdin:
+    print("is", sonde_agent.status().state)
 """
 
 
@@ -57,19 +66,43 @@ async def test_it_ends_after_the_process_it_follows_and_says_how_that_ended(
                 assert await sidecar.ended() == 0
 
 
-async def test_without_a_bus_it_does_not_outlive_the_process_by_much(tmp_path: Path) -> None:
-    async with running(sys.executable, "-c", "input()", env=environment()) as debuggee:
-        followed = ("--follow-pid", str(debuggee.process.pid), "--bus", "mqtt://127.0.0.1:1")
-        async with running(*COMMAND, *followed, env=environment()) as sidecar:
+async def test_it_serves_what_the_followed_process_left_and_then_ends_also_without_a_bus(
+    tmp_path: Path,
+) -> None:
+    async with running(sys.executable, "-c", "input()", env=environment()) as followed:
+        options = (
+            "--follow-pid",
+            str(followed.process.pid),
+            "--bus",
+            "mqtt://127.0.0.1:1",
+            "--log-level",
+            "error",
+        )
+        async with running(*COMMAND, *options, env=environment()) as sidecar:
             place = await announced(sidecar)
-            program = Program.write(tmp_path, PROGRAM)
+            program = Program.write(tmp_path, STATUS)
             variables = {"SONDE_SIDECAR": place["sidecar"], "SONDE_SIDECAR_TOKEN_FILE": place["token_file"]}
-            async with running(sys.executable, str(program.path), env=environment() | variables) as tap:
-                await tap.says("started")
-                await debuggee.process.communicate(b"\n")
+            async with running(sys.executable, str(program.path), env=environment() | variables) as left:
+                await asks_until(left, "serving")
+                await followed.process.communicate(b"\n")
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(1.5 * DESERTED_FOR):
+                        await sidecar.ended()
+                await left.hears("status")
+                assert "serving" in await left.says("is ")
+                assert left.process.stdin is not None
+                left.process.stdin.close()
+                assert await left.ended() == 0
                 async with asyncio.timeout(15):
                     assert await sidecar.ended() == 0
     assert not Path(place["token_file"]).parent.exists()
+
+
+async def asks_until(program: Running, state: str) -> None:
+    while True:
+        await program.hears("status")
+        if state in await program.says("is "):
+            return
 
 
 async def test_asked_to_end_it_leaves_its_processes_marked_lost(
@@ -104,10 +137,53 @@ async def test_a_killed_sidecar_is_told_by_its_last_will(
             assert lost.boot == process.boot
 
 
-async def test_wrong_options_are_told_as_an_error_line() -> None:
-    async with running(*COMMAND, "--listen", "tcp:0.0.0.0:0", env=environment()) as sidecar:
-        assert "cannot listen on" in (await announced(sidecar))["error"]
-        assert await sidecar.ended() == 2
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--listen", "tcp:0.0.0.0:0"), "--listen cannot be used: cannot listen on 'tcp:0.0.0.0:0'"),
+        (("--lease", "1"), "--lease is '1': give seconds, 5 to 3600"),
+        (("--config", "/no/sonde.toml"), "/no/sonde.toml cannot be read: No such file"),
+    ],
+)
+def test_wrong_options_are_told_as_an_error_line(
+    options: tuple[str, ...],
+    told: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SONDE_CONFIG", raising=False)
+    assert main(options) == 2
+    announcement, said = capfd.readouterr()
+    assert json.loads(announcement)["error"].startswith(told)
+    assert told in said
+
+
+async def test_where_it_cannot_listen_or_log_it_says_so(tmp_path: Path) -> None:
+    for option, value, told, code in (
+        ("--listen", f"unix:{tmp_path}/no/s", "cannot listen", 2),
+        ("--listen", f"unix:{tmp_path}/{'long' * 30}", "cannot listen", 1),
+        ("--log-file", f"{tmp_path}/no/log", "the log file", 2),
+    ):
+        async with running(*COMMAND, option, value, env=environment()) as sidecar:
+            assert (await announced(sidecar))["error"].startswith(told)
+            assert await sidecar.ended() == code
+
+
+async def test_a_file_configures_it_and_the_log_is_told_of_misspelt_variables(
+    mqtt_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "sonde.toml"
+    text = f'bus = "{mqtt_url}"\nlisten = "unix:{tmp_path}/s"\nlog_file = "{tmp_path}/log"\nlog_format = "json"\n'
+    file.write_text(text)
+    file.chmod(0o600)
+    variables = {"SONDE_CONFIG": str(file), "SONDE_NAMSPACE": "x"}
+    async with running(*COMMAND, env=environment() | variables) as sidecar:
+        assert (await announced(sidecar))["sidecar"] == f"unix:{tmp_path}/s"
+        sidecar.process.terminate()
+        assert await sidecar.ended() == 0
+    line = json.loads((tmp_path / "log").read_text().splitlines()[0])
+    assert (line["level"], line["logger"]) == ("warning", "sonde_agent.sidecar")
+    assert "did you mean SONDE_NAMESPACE?" in line["message"]
 
 
 SELF_STARTED = """
@@ -145,6 +221,46 @@ async def test_a_sidecar_that_the_tap_started_says_how_the_program_ended(
         pytest.skip("this kernel does not tell how the process of another ended (before Linux 6.15)")
     assert (exit.reason, exit.code, exit.signal) == expected
     assert code == (exit.code if exit.signal is None else -signal.Signals[exit.signal])
+
+
+LEAVES_A_CHILD = """
+import os, sys
+import sonde_agent
+
+sonde_agent.start(service="shop")
+sys.stdin.readline()
+if os.fork():
+    os._exit(0)
+sys.stdin.readline()
+"""
+
+
+async def test_the_child_of_a_process_that_is_gone_keeps_the_sidecar_that_its_parent_started(
+    mqtt_url: str, broker: Broker, tmp_path: Path
+) -> None:
+    program = Program.write(tmp_path, LEAVES_A_CHILD)
+    variables = {"SONDE_BUS": mqtt_url, "TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": ""}
+
+    def newest(state: str, boot: str, *, is_child: bool) -> bus.Presence | None:
+        of_it = [each for each in broker.presences if (each.boot != boot) == is_child]
+        return of_it[-1] if of_it and of_it[-1].state == state else None
+
+    async with running(sys.executable, str(program.path), env=environment() | variables) as debuggee:
+        parent = await broker.presence(lambda each: each.state == "online")
+        places = directories(tmp_path)
+        await debuggee.hears("fork")
+        await broker.until(lambda: newest("ended", parent.boot, is_child=False))
+        child = await broker.until(lambda: newest("online", parent.boot, is_child=True))
+        assert child.parent == parent.process
+        assert (await broker.ask(child, bus.ReadStacks())).failure is None
+        assert directories(tmp_path) == places and len(places) == 1
+        await debuggee.hears("end")
+        await broker.until(lambda: newest("ended", parent.boot, is_child=True))
+
+
+def directories(directory: Path) -> list[Path]:
+    """Of sidecars."""
+    return sorted(directory.glob("sonde-*"))
 
 
 def ending_is_told() -> bool:

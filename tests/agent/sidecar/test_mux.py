@@ -7,104 +7,10 @@ import pytest
 
 from sonde_agent.sidecar import effects as e
 from sonde_agent.sidecar.dap.channel import Incoming
-from sonde_agent.sidecar.mux import MOST_SESSIONS, Mux, State
+from sonde_agent.sidecar.line import State
+from sonde_agent.sidecar.sessions import MOST_SESSIONS
 from sonde_wire import Code, Failure, Reason, bus, codec
-
-PROCESS, BOOT = "default/shop/a", "0" * 32
-FILE = "/app/shop.py"
-
-
-class Bench:
-    """A mux, a clock, and pydevd's part played by hand."""
-
-    def __init__(self) -> None:
-        self.mux = Mux(PROCESS, BOOT)
-        self.now = 100.0
-        self.sent: list[dict[str, Any]] = []
-        self.answers: dict[str, e.Answer] = {}
-        self.told: list[e.Tell] = []
-        self.others: list[e.Effect] = []
-        self._commands = 0
-
-    def do(self, event: e.Input) -> list[e.Effect]:
-        self.others = []
-        effects = self.mux.handle(event, self.now)
-        for effect in effects:
-            match effect:
-                case e.Answer():
-                    assert effect.command not in self.answers, "answered twice"
-                    self.answers[effect.command] = effect
-                case e.Tell():
-                    self.told.append(effect)
-                case e.Send(body):
-                    self.sent.append(codec.decode_any(body))
-                case _:
-                    self.others.append(effect)
-        return effects
-
-    def open(self, session: str, viewer: str = "ada", broker: str = "b1") -> str:
-        command = f"open {session}"
-        self.do(e.OpenAsked(command=command, session=session, viewer=viewer, broker=broker, time=5.0))
-        return command
-
-    def connect(self, *early: Incoming) -> None:
-        capabilities = {
-            "supportsLogPoints": True,
-            "supportsTerminateRequest": True,
-            "supportsStepBack": False,
-        }
-        self.do(e.DebuggerConnected(debugpy="1.8.22", capabilities=capabilities, early=early))
-
-    def ask(self, session: str, request: str, viewer: str = "ada", **arguments: Any) -> str:
-        self._commands += 1
-        command = f"command {self._commands}"
-        self.do(
-            e.DapAsked(
-                command=command,
-                session=session,
-                viewer=viewer,
-                seq=self._commands + 1000,
-                request=request,
-                arguments=arguments,
-                timeout=60,
-            )
-        )
-        return command
-
-    def say(self, event: str, **body: Any) -> None:
-        self.do(e.DebuggerSaid(said(event, **body)))
-
-    def respond(self, to: int = -1, *, success: bool = True, **body: Any) -> None:
-        """To the request that pydevd got at that place in the order."""
-        response = Incoming(
-            type="response", request_seq=self.sent[to]["seq"], success=success, body=codec.raw(body)
-        )
-        self.do(e.DebuggerSaid(response))
-
-    def response(self, command: str) -> dict[str, Any]:
-        result = self.answers[command].result
-        assert result is not None, self.answers[command].failure
-        response = codec.decode_any(result)
-        assert isinstance(response, dict)
-        return response
-
-    def failure(self, command: str) -> Failure:
-        failure = self.answers[command].failure
-        assert failure is not None
-        return failure
-
-    def dap_events(self, name: str) -> list[tuple[str | None, dict[str, Any]]]:
-        events = [
-            (t.session, codec.decode_any(t.fields["message"])) for t in self.told if t.kind is bus.DapEvent
-        ]
-        return [(session, message["body"]) for session, message in events if message["event"] == name]
-
-    def kinds(self) -> list[str]:
-        return [each.kind.__name__ for each in self.told]
-
-
-def said(event: str, **body: Any) -> Incoming:
-    return Incoming(type="event", event=event, body=codec.raw(body))
+from tests.agent.sidecar.by_hand import BOOT, FILE, PROCESS, THREAD, Bench, said, stopped
 
 
 @pytest.fixture
@@ -116,24 +22,40 @@ def bench() -> Bench:
     return bench
 
 
-def stopped(bench: Bench, thread: int = 1) -> None:
-    bench.say("stopped", reason="breakpoint", threadId=thread, allThreadsStopped=False)
-
-
 # The line's life
 
 
-def test_the_first_session_connects_and_is_answered_when_the_line_is_there() -> None:
-    bench = Bench()
+def test_the_first_session_connects_and_is_answered_when_the_line_and_the_threads_are_there() -> None:
+    bench = Bench(slow=True)
     opening = bench.open("s1")
     assert bench.others == [e.Connect(), e.PresenceChanged()]
-    assert opening not in bench.answers and bench.mux.sessions == ()
     bench.connect()
-    state = codec.decode(bench.answers[opening].result or b"", bus.SessionState)
+    assert bench.kinds() == ["DebuggerAttached"] and not bench.told[0].fields["again"]
+    assert opening not in bench.answers and bench.mux.sessions == ()
+    assert [each["command"] for each in bench.sent] == ["threads"]
+    bench.respond(threads=[THREAD])
+    state = bench.state(opening)
     assert codec.decode_any(state.capabilities) == {"supportsLogPoints": True}
     assert (state.session, state.process, state.boot) == ("s1", PROCESS, BOOT)
+    assert [codec.decode_any(each) for each in state.threads] == [THREAD]
+    assert (state.driver, state.asking, state.lease, state.asleep) == (None, (), None, False)
     assert bench.kinds() == ["DebuggerAttached", "SessionOpened"]
     assert bench.others == [e.PresenceChanged()]
+
+
+def test_a_session_joins_without_the_threads_when_pydevd_does_not_name_them() -> None:
+    bench = Bench(slow=True)
+    opening = bench.open("s1")
+    bench.connect()
+    bench.wait(2)
+    assert bench.state(opening).threads == ()
+
+
+def test_a_session_that_is_not_open_yet_can_ask_nothing(bench: Bench) -> None:
+    bench.slow = True
+    bench.open("s2")
+    assert bench.failure(bench.ask("s2", "threads")).code is Code.UNAVAILABLE
+    assert bench.failure(bench.seat("s2", "take")).code is Code.UNAVAILABLE
 
 
 def test_a_late_joiner_gets_the_stops_in_force(bench: Bench) -> None:
@@ -141,9 +63,26 @@ def test_a_late_joiner_gets_the_stops_in_force(bench: Bench) -> None:
     stopped(bench, 2)
     bench.say("continued", threadId=1, allThreadsContinued=False)
     opening = bench.open("s2", viewer="eve")
-    state = codec.decode(bench.answers[opening].result or b"", bus.SessionState)
+    state = bench.state(opening)
     assert [codec.decode_any(each)["threadId"] for each in state.stops] == [2]
     assert [each.viewer for each in state.sessions] == ["ada", "eve"]
+
+
+def test_a_late_joiner_gets_everybodys_breakpoints_the_driver_and_the_lease(bench: Bench) -> None:
+    bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 5}])
+    bench.respond(breakpoints=[{"id": 0, "verified": True, "line": 6}])
+    bench.ask("s1", "setFunctionBreakpoints", breakpoints=[{"name": "price"}])
+    stopped(bench)
+    bench.seat("s1", "take")
+    bench.open("s2", viewer="eve")
+    bench.seat("s2", "ask", viewer="eve")
+    bench.now += 10
+    state = bench.state(bench.open("s3", viewer="eve"))
+    assert [(each.owner, each.path) for each in state.breakpoints] == [("s1", FILE), ("s1", None)]
+    (shown,) = (codec.decode_any(each) for each in state.breakpoints[0].breakpoints)
+    assert (shown["line"], shown["verified"]) == (6, True)
+    assert (state.driver, state.asking) == ("s1", ("s2",))
+    assert state.lease is not None and state.lease.left < state.lease.length
 
 
 def test_the_last_one_out_lets_go_of_the_debugger(bench: Bench) -> None:
@@ -154,7 +93,7 @@ def test_the_last_one_out_lets_go_of_the_debugger(bench: Bench) -> None:
     bench.do(e.CloseAsked(command="c2", session="s2", viewer="ada"))
     assert e.Disconnect() in bench.others
     assert (bench.mux.state, bench.mux.stopped_threads) == (State.LEAVING, 0)
-    assert bench.kinds()[-2:] == ["SessionClosed", "DebuggerDetached"]
+    assert bench.kinds()[-3:] == ["SessionClosed", "LeaseChanged", "DebuggerDetached"]
     bench.do(e.DebuggerGone())
     assert bench.mux.state is State.DETACHED
 
@@ -187,18 +126,6 @@ def test_a_debugger_that_does_not_come_is_told_to_all_who_wait() -> None:
     assert bench.mux.state is State.DETACHED
     bench.open("s1")
     assert e.Connect() in bench.others
-
-
-def test_a_lost_debugger_closes_every_session_and_asks_nothing_more(bench: Bench) -> None:
-    bench.open("s2")
-    bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 1}])
-    waiting = bench.ask("s1", "threads")
-    sent = len(bench.sent)
-    bench.do(e.DebuggerGone())
-    assert bench.failure(waiting).reason is Reason.DEBUGGER_LOST
-    assert len(bench.sent) == sent
-    assert bench.kinds()[-3:] == ["DebuggerDetached", "SessionClosed", "SessionClosed"]
-    assert bench.mux.sessions == () and e.Disconnect() in bench.others
 
 
 def test_a_lost_broker_takes_its_sessions_with_it() -> None:
@@ -238,7 +165,7 @@ def test_a_request_goes_under_our_number_and_comes_back_under_the_sessions(bench
     bench.open("s2", viewer="eve")
     first = bench.ask("s1", "threads")
     second = bench.ask("s2", "modules", viewer="eve")
-    assert [each["seq"] for each in bench.sent] == [1, 2]
+    assert [each["seq"] for each in bench.sent] == [3, 4]  # each joined before
     bench.respond(1, modules=[])
     bench.respond(0, threads=[])
     assert bench.response(first) == {
@@ -277,7 +204,8 @@ def test_a_request_without_an_answer_ends_in_no_answer(bench: Bench) -> None:
     bench.now += 10
     bench.do(e.TimePassed())
     assert bench.failure(waiting).reason is Reason.NO_ANSWER
-    bench.respond(threads=[])
+    bench.respond(0, threads=[])  # too late
+    bench.respond(1, threads=[])  # the probe
     assert bench.mux.next_deadline is None
 
 
@@ -294,17 +222,228 @@ def test_the_sessions_own_life_is_answered_here(bench: Bench) -> None:
 
 def test_pydevds_refusal_is_passed_on_as_it_is(bench: Bench) -> None:
     asked = bench.ask("s1", "evaluate", expression="x")
-    refusal = Incoming(type="response", request_seq=1, success=False, message="NameError: x")
+    refusal = Incoming(
+        type="response", request_seq=bench.sent[-1]["seq"], success=False, message="NameError: x"
+    )
     bench.do(e.DebuggerSaid(refusal))
     response = bench.response(asked)
     assert (response["success"], response["message"]) == (False, "NameError: x")
 
 
 def test_an_answer_too_large_for_the_bus_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sonde_agent.sidecar.mux.MOST_BODY", 10)
+    monkeypatch.setattr("sonde_agent.sidecar.sessions.MOST_BODY", 10)
     asked = bench.ask("s1", "evaluate", expression="huge")
     bench.respond(result="x" * 20)
     assert bench.failure(asked).reason is Reason.TOO_MANY
+
+
+# What does not come back
+
+
+@pytest.mark.parametrize(
+    ("request_", "given", "deadline"),
+    [("evaluate", 60, 20), ("completions", 60, 10), ("evaluate", 8, 6), ("evaluate", 2, 1.5)],
+)
+def test_what_runs_code_has_the_shortest_of_three_times(
+    bench: Bench, request_: str, given: float, deadline: float
+) -> None:
+    stopped(bench)
+    bench.ask("s1", request_, timeout=given, expression="x")
+    until = bench.now + deadline
+    bench.do(e.TimePassed())
+    while bench.now < until:
+        assert e.Interrupt(bench.sent[-1]["seq"]) not in bench.others
+        bench.now += 0.5
+        bench.do(e.TimePassed())
+    assert e.Interrupt(bench.sent[-1]["seq"]) in bench.others
+
+
+def test_an_evaluation_that_was_interrupted_says_so_and_the_session_lives(bench: Bench) -> None:
+    stopped(bench)
+    asked = bench.ask("s1", "evaluate", expression="while True: pass")
+    bench.wait(20)
+    assert asked not in bench.answers
+    bench.respond(success=False)
+    failure = bench.failure(asked)
+    assert (failure.code, failure.reason) == (Code.DEADLINE_EXCEEDED, Reason.INTERRUPTED)
+    assert failure.message == "evaluate was interrupted after 20 s; the thread still stands"
+    assert bench.mux.stopped_threads == 1 and len(bench.sent) == 1
+
+
+def test_an_evaluation_that_was_quicker_than_its_interruption_is_answered_with_its_result(
+    bench: Bench,
+) -> None:
+    asked = bench.ask("s1", "evaluate", expression="1")
+    bench.wait(20)
+    bench.respond(result="1")
+    assert bench.response(asked)["body"] == {"result": "1"}
+
+
+def test_an_evaluation_that_cannot_be_interrupted_is_said_to_go_on_and_nothing_is_dropped(
+    bench: Bench,
+) -> None:
+    asked = bench.ask("s1", "evaluate", expression="sum(range(10**12))")
+    bench.wait(22)
+    failure = bench.failure(asked)
+    assert failure.reason is Reason.NO_ANSWER and "native code" in failure.message
+    bench.wait(30)
+    assert bench.mux.state is State.ATTACHED and len(bench.sent) == 1
+
+
+def test_a_request_without_an_answer_makes_pydevd_be_probed_and_dropped_when_it_is_wedged(
+    bench: Bench,
+) -> None:
+    stopped(bench)
+    bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 5}])
+    bench.wait(11)
+    assert [each["command"] for each in bench.sent] == ["setBreakpoints", "threads"]
+    waiting = bench.ask("s1", "modules")
+    bench.wait(1)
+    assert bench.failure(waiting) == Failure(
+        code=Code.ABORTED,
+        reason=Reason.DEBUGGER_LOST,
+        message="the debugger was lost while this was under way; it is being attached again: ask once more",
+    )
+    assert bench.events(bus.DebuggerDetached)[-1].reason == "not_answering"
+    assert bench.mux.state is State.LEAVING and bench.mux.sessions
+
+
+def test_pydevd_that_answers_the_probe_is_left_alone(bench: Bench) -> None:
+    bench.ask("s1", "modules")
+    bench.ask("s1", "threads")
+    bench.wait(10)
+    assert [each["command"] for each in bench.sent] == ["modules", "threads", "threads"], (
+        "one probe at a time"
+    )
+    bench.respond(threads=[])
+    bench.wait(60)
+    assert bench.mux.state is State.ATTACHED
+
+
+def test_an_asker_with_little_time_does_not_make_a_busy_process_a_wedged_one(bench: Bench) -> None:
+    asked = bench.ask("s1", "modules", timeout=0.5)
+    bench.wait(9.5)
+    assert bench.failure(asked).reason is Reason.NO_ANSWER
+    assert not bench.events(bus.DebuggerDetached)
+    bench.wait(0.5)
+    assert bench.mux.state is State.LEAVING
+
+
+def test_a_debugger_that_does_not_speak_dap_is_dropped_and_who_asked_it_is_answered(bench: Bench) -> None:
+    asked = bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 5}])
+    nonsense = Incoming(type="response", request_seq=bench.sent[-1]["seq"], body=msgspec.Raw(b"{"))
+    bench.do(e.DebuggerSaid(nonsense))
+    assert bench.failure(asked).reason is Reason.DEBUGGER_LOST
+    assert bench.events(bus.DebuggerDetached)
+
+
+# The line is lost, and made again
+
+
+@pytest.fixture
+def lost(bench: Bench) -> Bench:
+    """Two sessions with breakpoints in one file, a thread that stood there, and a line that broke."""
+    bench.open("s2", viewer="eve")
+    bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 5}])
+    bench.respond(breakpoints=[{"id": 0, "verified": True, "line": 5}])
+    bench.ask("s2", "setBreakpoints", viewer="eve", source={"path": FILE}, breakpoints=[{"line": 9}])
+    bench.respond(breakpoints=[{"id": 1, "verified": True}, {"id": 2, "verified": True}])
+    bench.ask("s1", "setExceptionBreakpoints", filters=["uncaught"])
+    bench.respond()
+    stopped(bench)
+    bench.do(e.LineLost())
+    bench.sent.clear()
+    return bench
+
+
+def test_sessions_survive_the_loss_of_the_line_and_see_everything_run(lost: Bench) -> None:
+    assert [each.session for each in lost.mux.sessions] == ["s1", "s2"]
+    assert e.Disconnect() in lost.others and lost.mux.stopped_threads == 0
+    assert lost.dap_events("continued") == [(None, {"threadId": 1, "allThreadsContinued": False})]
+    assert lost.events(bus.LeaseChanged)[-1].state == "ended"
+    assert lost.events(bus.DebuggerDetached)[-1].reason == "connection_lost"
+
+
+def test_what_was_set_is_set_again_before_anything_else_and_nobody_is_told_what_is_as_before(
+    lost: Bench,
+) -> None:
+    lost.do(e.DebuggerGone())
+    assert e.Connect() in lost.others
+    told = len(lost.told)
+    lost.connect()
+    assert lost.told[told].fields["again"] is True
+    assert [each["command"] for each in lost.sent] == ["setBreakpoints", "setExceptionBreakpoints"]
+    assert [each["line"] for each in lost.sent[0]["arguments"]["breakpoints"]] == [5, 9]
+    lost.respond(0, breakpoints=[{"id": 0, "verified": True, "line": 5}, {"id": 1, "verified": True}])
+    lost.respond(1)
+    assert [each.kind for each in lost.told[told:]] == [bus.DebuggerAttached]
+
+
+def test_a_breakpoint_that_comes_back_otherwise_is_told(lost: Bench) -> None:
+    lost.do(e.DebuggerGone())
+    lost.connect()
+    told = len(lost.told)
+    lost.respond(0, breakpoints=[{"id": 0, "verified": False, "line": 5}, {"id": 1, "verified": True}])
+    changed, event = lost.told[told:]
+    assert changed.fields["breakpoints"].owner == "s1"
+    assert event.session == "s1" and lost.dap_events("breakpoint")[-1][1]["breakpoint"]["verified"] is False
+
+
+def test_what_is_asked_meanwhile_is_told_to_try_again_but_breakpoints_are_remembered(lost: Bench) -> None:
+    refused = lost.failure(lost.ask("s1", "threads"))
+    assert (refused.code, refused.reason) == (Code.UNAVAILABLE, Reason.DEBUGGER_LOST)
+    asked = lost.ask("s2", "setBreakpoints", viewer="eve", source={"path": FILE}, breakpoints=[{"line": 7}])
+    (shown,) = lost.response(asked)["body"]["breakpoints"]
+    assert shown["verified"] is False
+    assert lost.response(lost.ask("s1", "initialize"))["success"]
+    assert lost.sent == []
+    lost.do(e.DebuggerGone())
+    lost.connect()
+    assert [each["line"] for each in lost.sent[0]["arguments"]["breakpoints"]] == [5, 7]
+
+
+def test_who_joins_meanwhile_is_answered_when_it_is_there_again(lost: Bench) -> None:
+    opening = lost.open("s3")
+    assert opening not in lost.answers
+    lost.do(e.DebuggerGone())
+    lost.connect()
+    assert len(lost.state(opening).breakpoints) == 2
+
+
+def test_attempts_are_paused_and_when_they_are_used_up_the_sessions_are_closed(lost: Bench) -> None:
+    opening = lost.open("s3")
+    lost.do(e.DebuggerGone())
+    why = Failure(code=Code.UNAVAILABLE, reason=Reason.TAP_LOST, message="no")
+    lost.do(e.DebuggerFailed(why))
+    assert e.Connect() not in lost.others
+    lost.wait(0.5)
+    lost.do(e.DebuggerFailed(why))
+    lost.wait(2)
+    assert e.Connect() in lost.others
+    lost.do(e.DebuggerFailed(why))
+    assert lost.failure(opening) == why
+    assert [each.reason for each in lost.events(bus.SessionClosed)] == ["debugger_lost", "debugger_lost"]
+    assert lost.mux.state is State.DETACHED and lost.mux.sessions == ()
+    lost.open("s4")
+    assert e.Connect() in lost.others
+
+
+def test_who_leaves_meanwhile_takes_its_own_and_the_last_one_ends_the_attempt(lost: Bench) -> None:
+    lost.do(e.CloseAsked(command="c1", session="s1", viewer="ada"))
+    lost.do(e.DebuggerGone())
+    lost.connect()
+    assert [each["line"] for each in lost.sent[0]["arguments"]["breakpoints"]] == [9]
+    lost.do(e.LineLost())
+    lost.do(e.CloseAsked(command="c2", session="s2", viewer="eve"))
+    lost.do(e.DebuggerGone())
+    assert lost.mux.state is State.DETACHED and e.Connect() not in lost.others
+
+
+def test_a_process_that_ends_meanwhile_is_the_reason_that_sessions_hear(lost: Bench) -> None:
+    lost.do(e.ProcessGone())
+    assert {each.reason for each in lost.events(bus.SessionClosed)} == {"process_ended"}
+    lost.do(e.DebuggerGone())
+    assert lost.mux.state is State.ENDED and e.Connect() not in lost.others
 
 
 # Stops
@@ -425,6 +564,31 @@ def test_pydevd_gets_the_union_and_each_session_its_own_answer(bench: Bench) -> 
     assert session == "s2" and body["breakpoint"]["id"] == shown[0]["id"] and body["breakpoint"]["verified"]
 
 
+def test_everybody_is_told_when_a_sessions_breakpoints_in_a_file_change_or_go(bench: Bench) -> None:
+    bench.open("s2", viewer="eve")
+    bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 9}])
+    assert bench.events(bus.BreakpointsChanged) == []
+    bench.respond(breakpoints=[{"id": 0, "verified": True, "line": 9}])
+    (set_,) = bench.events(bus.BreakpointsChanged)
+    assert (set_.session, set_.breakpoints.owner, set_.breakpoints.path) == (None, "s1", FILE)
+    assert [codec.decode_any(each)["verified"] for each in set_.breakpoints.breakpoints] == [True]
+    assert bench.dap_events("breakpoint") == [], "its owner has been answered"
+    bench.do(e.CloseAsked(command="c", session="s1", viewer="ada"))
+    gone = bench.events(bus.BreakpointsChanged)[-1]
+    assert (gone.breakpoints.owner, gone.breakpoints.breakpoints) == ("s1", ())
+
+
+def test_a_breakpoint_that_has_to_give_way_to_anothers_is_told_to_its_owner(bench: Bench) -> None:
+    bench.open("s2", viewer="eve")
+    bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 9, "logMessage": "x"}])
+    bench.respond(breakpoints=[{"id": 0, "verified": True, "line": 9}])
+    bench.ask("s2", "setBreakpoints", viewer="eve", source={"path": FILE}, breakpoints=[{"line": 9}])
+    bench.respond(breakpoints=[{"id": 1, "verified": True, "line": 9}])
+    ((session, body),) = bench.dap_events("breakpoint")
+    assert session == "s1" and not body["breakpoint"]["verified"]
+    assert "another session" in body["breakpoint"]["message"]
+
+
 def test_a_session_that_leaves_takes_only_its_own(bench: Bench) -> None:
     bench.open("s2")
     bench.ask("s1", "setBreakpoints", source={"path": FILE}, breakpoints=[{"line": 5}])
@@ -449,7 +613,7 @@ def test_an_unchanged_union_is_answered_here(bench: Bench) -> None:
 def test_malformed_breakpoints_and_options_are_refused(bench: Bench) -> None:
     assert bench.failure(bench.ask("s1", "setBreakpoints")).reason is Reason.INVALID_PARAMS
     options = bench.ask("s1", "setExceptionBreakpoints", filters=[], exceptionOptions=[{"path": []}])
-    assert bench.failure(options).reason is Reason.DAP_NOT_ALLOWED
+    assert bench.failure(options).reason is Reason.INVALID_PARAMS
     assert bench.sent == []
 
 
@@ -478,9 +642,10 @@ def test_a_union_that_pydevd_has_not_confirmed_is_sent_again(bench: Bench) -> No
     bench.ask("s1", "setBreakpoints", **asked)
     second = bench.ask("s2", "setBreakpoints", **asked)  # while the first is on its way
     assert len(bench.sent) == 2 and second not in bench.answers
-    bench.now += 60
+    bench.now += 10
     bench.do(e.TimePassed())
     assert bench.failure(second).reason is Reason.NO_ANSWER
+    assert bench.sent.pop()["command"] == "threads"  # the probe
     again = bench.ask("s1", "setBreakpoints", **asked)
     bench.respond(breakpoints=[{"id": 3, "verified": True, "line": 5}])
     assert bench.response(again)["body"]["breakpoints"][0]["verified"]

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from sonde_agent.sidecar.errors import InvalidSettings
-from sonde_agent.sidecar.settings import SidecarSettings, private_directory, read_listen, read_or_make_token
+from sonde_agent.sidecar.place import private_directory
+from sonde_agent.sidecar.settings import SidecarSettings, read_listen, read_or_make_token
 from sonde_wire import local
 
 
@@ -51,6 +52,6 @@ def test_a_token_is_made_once_for_this_user_only(tmp_path: Path) -> None:
 
 
 def test_the_private_directory_is_private() -> None:
-    directory = private_directory()
-    assert directory.stat().st_mode & 0o777 == 0o700
-    directory.rmdir()
+    with private_directory() as directory:
+        assert directory.stat().st_mode & 0o777 == 0o700
+    assert not directory.exists()

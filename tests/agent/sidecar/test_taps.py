@@ -4,14 +4,15 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sonde_agent import link
+from sonde_agent.records import changed
 from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
 from sonde_agent.sidecar import process as process_module
+from sonde_agent.sidecar.journal import BLOCK
 from sonde_wire import Reason, bus, codec
 from tests.agent.sidecar.conftest import Broker
 
@@ -66,8 +67,12 @@ async def sidecar(mqtt_url: str) -> AsyncIterator[Sidecar]:
         yield sidecar
 
 
+def welcome(process: str, numbered: int = BLOCK) -> link.Welcome:
+    return link.Welcome(version=link.VERSION, process=process, numbered=numbered)
+
+
 def hello(sidecar: Sidecar, **changes: Any) -> link.Hello:
-    return replace(HELLO, **{"token": sidecar.token_file.read_text(), **changes})
+    return changed(HELLO, **{"token": sidecar.token_file.read_text(), **changes})
 
 
 @pytest.mark.parametrize(
@@ -99,11 +104,11 @@ async def test_who_is_no_tap_is_hung_up_on(sidecar: Sidecar, said: bytes) -> Non
 async def test_a_tap_that_comes_back_keeps_name_and_numbers(sidecar: Sidecar, broker: Broker) -> None:
     async with tap(sidecar) as ours:
         ours.say(hello(sidecar, instance=""))
-        assert await ours.hear() == link.Welcome(version=1, process=f"prod/shop/h-{HELLO.pid}")
+        assert await ours.hear() == welcome(f"prod/shop/h-{HELLO.pid}")
         process = await broker.presence(lambda each: each.state == "online")
     async with tap(sidecar) as ours:
         ours.say(hello(sidecar, instance=""))
-        assert await ours.hear() == link.Welcome(version=1, process=process.process)
+        assert await ours.hear() == welcome(process.process)
         command = await broker.send(process, bus.ReadStacks())
         call = await ours.hear()
         assert isinstance(call, link.Call) and call.operation == "stacks"
@@ -111,6 +116,13 @@ async def test_a_tap_that_comes_back_keeps_name_and_numbers(sidecar: Sidecar, br
         reply = await broker.until(lambda: broker.replies.get(command))
         assert codec.decode(reply.result, bus.Stacks).time == 1.5  # type: ignore[arg-type] # it has one
         assert [type(each) for each in broker.events] == [bus.ProcessStarted]
+
+
+async def test_who_names_no_namespace_gets_the_sidecars(mqtt_url: str) -> None:
+    settings = SidecarSettings(bus=mqtt_url, listen="tcp:127.0.0.1:0", namespace="staging")
+    async with serve(settings) as sidecar, tap(sidecar) as ours:
+        ours.say(hello(sidecar, namespace=""))
+        assert await ours.hear() == welcome("staging/shop/shop-1")
 
 
 async def test_an_ending_is_believed_where_nobody_knows_better(sidecar: Sidecar, broker: Broker) -> None:
@@ -126,9 +138,9 @@ async def test_an_ending_is_believed_where_nobody_knows_better(sidecar: Sidecar,
 async def test_workers_of_one_name_get_names_of_their_own(sidecar: Sidecar) -> None:
     async with tap(sidecar) as first, tap(sidecar) as second:
         first.say(hello(sidecar))
-        assert await first.hear() == link.Welcome(version=1, process="prod/shop/shop-1")
+        assert await first.hear() == welcome("prod/shop/shop-1")
         second.say(hello(sidecar, boot="b" * 32, pid=77))
-        assert await second.hear() == link.Welcome(version=1, process="prod/shop/shop-1-77")
+        assert await second.hear() == welcome("prod/shop/shop-1-77")
 
 
 async def test_a_fault_and_a_malformed_result_become_failures(sidecar: Sidecar, broker: Broker) -> None:
@@ -217,7 +229,9 @@ async def test_a_process_that_cannot_be_watched_is_not_measured_under_a_number_o
         assert isinstance(call, link.Call)
         ours.say(link.Result(id=call.id, value={"threads": [], "time": 1.5}))
         await broker.until(lambda: broker.replies.get(command))
-        assert broker.metrics == []
+        sample = await broker.until(lambda: broker.metrics[-1] if broker.metrics else None)
+        assert (sample.cpu_percent, sample.memory_rss, sample.threads) == (None, None, None)
+        assert "cannot see the process" in sample.unavailable["memory_rss"]
 
 
 async def test_a_third_of_the_same_name_and_number_gets_a_name_of_its_own(sidecar: Sidecar) -> None:
@@ -231,6 +245,15 @@ async def test_a_third_of_the_same_name_and_number_gets_a_name_of_its_own(sideca
             "prod/shop/shop-1-1",
             "prod/shop/shop-1-1-2",
         ]
+
+
+@pytest.mark.parametrize("changes", [{"boot": "x"}, {"numbered": -1}, {"numbered": 2**60}])
+async def test_who_has_numbers_that_no_tap_has_is_hung_up_on(
+    sidecar: Sidecar, changes: dict[str, Any]
+) -> None:
+    async with tap(sidecar) as ours:
+        ours.say(hello(sidecar, **changes))
+        assert await ours.hear() is None
 
 
 async def test_a_hello_of_wrong_types_harms_nobody_else(sidecar: Sidecar) -> None:

@@ -41,12 +41,16 @@ class Line:
         self._lines: Iterator[bytes] = iter(())
         self._next_id = 0
         self.debuggings: list[socket.socket] = []
+        self.reports: list[link.Report] = []
 
     def receive(self) -> link.Message | None:
-        """None when the tap hung up."""
+        """None when the tap hung up. Reports come in between at any time, and are kept aside."""
         while True:
             for text in self._lines:
-                return link.decode(text)
+                message = link.decode(text)
+                if not isinstance(message, link.Report):
+                    return message
+                self.reports.append(message)
             try:
                 data = self.socket.recv(65536)
             except ConnectionResetError:
@@ -122,7 +126,9 @@ class FakeSidecar:
 
     def welcome(self) -> tuple[Line, link.Hello]:
         line, hello = self.accept()
-        line.send(link.Welcome(version=link.VERSION, process=f"{hello.namespace}/{hello.service}/1"))
+        line.send(
+            link.Welcome(version=link.VERSION, process=f"{hello.namespace or 'default'}/{hello.service}/1")
+        )
         return line, hello
 
     def nobody_comes(self, within: float) -> bool:
@@ -255,7 +261,8 @@ class Debugging:
         self.events: list[dict[str, Any]] = []
         self.socket: socket.socket | None = None
 
-    def open(self) -> "Debugging":
+    def open(self, **options: float) -> "Debugging":
+        """`options`: `lease` and `evaluation_limit`, in seconds."""
         host, port = self.address
         self.version = self._line.value(
             "debugger.connect",
@@ -263,6 +270,7 @@ class Debugging:
             port=port,
             server_token=self.server_token,
             client_token=self.client_token,
+            **options,
         )["debugpy"]
         self.socket, _ = self._listener.accept()
         self._line.debuggings.append(self.socket)
@@ -281,19 +289,28 @@ class Debugging:
         self._listener.close()
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        message = self.response(self.send(command, **arguments))
+        assert message["success"], message
+        answer: dict[str, Any] = message.get("body") or {}
+        return answer
+
+    def send(self, command: str, **arguments: Any) -> int:
+        """The number of the request, for `response`."""
         self._seq += 1
         body = json.dumps(
             {"seq": self._seq, "type": "request", "command": command, "arguments": arguments}
         ).encode()
         assert self.socket is not None
         self.socket.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        return self._seq
+
+    def response(self, seq: int) -> dict[str, Any]:
+        """Whether it is a success or not."""
         while True:
-            message = self._read()
-            if message["type"] == "response" and message["request_seq"] == self._seq:
-                assert message["success"], message
-                answer: dict[str, Any] = message.get("body") or {}
-                return answer
-            self.events.append(message)
+            for position, message in enumerate(self.events):
+                if message["type"] == "response" and message["request_seq"] == seq:
+                    return self.events.pop(position)
+            self.events.append(self._read())
 
     def event(self, name: str) -> dict[str, Any]:
         while True:

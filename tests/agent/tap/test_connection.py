@@ -43,6 +43,16 @@ def test_a_welcome_tells_the_process_its_name() -> None:
     assert connection.reason == ""
 
 
+def test_what_one_sidecar_told_is_kept_for_the_next() -> None:
+    connection = Connection(lambda: 0.5)
+    connection.handle(core.Connected(), 0.0)
+    welcome = link.Welcome(version=link.VERSION, process="default/app/1", numbered=256)
+    connection.handle(core.Arrived(welcome), 0.0)
+    assert connection.handle(core.Arrived(link.Numbered(upto=512)), 0.5) == []
+    connection.handle(core.Lost("the sidecar was killed"), 2.0)
+    assert (connection.process, connection.numbered) == ("default/app/1", 512)
+
+
 def test_a_call_is_answered() -> None:
     assert at(State.SERVING).handle(core.Arrived(CALL), 1.0) == [core.Answer(CALL)]
 
@@ -91,6 +101,14 @@ def test_waits_grow_to_ten_seconds_with_full_jitter(chance: float) -> None:
         connection.handle(core.Waited(), 0.0)
     longest = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0]
     assert waits == pytest.approx([chance * each for each in longest])
+
+
+def test_a_sidecar_that_somebody_else_starts_is_asked_for_more_often() -> None:
+    connection = Connection(lambda: 1.0, longest_wait=core.LONGEST_WAIT_FOR_NAMED)
+    for _ in range(10):
+        waits = connection.handle(core.NotConnected("nobody there"), 0.0)
+        connection.handle(core.Waited(), 0.0)
+    assert waits == [core.Wait(2.0)]
 
 
 def test_only_a_line_that_lasted_makes_waits_short_again() -> None:
@@ -146,4 +164,29 @@ def test_who_is_not_served_leaves_without_a_word(state: State) -> None:
 def test_the_end_is_the_end(state: State, event: core.Event) -> None:
     connection = at(state)
     assert connection.handle(event, 0.0) == []
+    assert connection.state is state
+
+
+def test_a_served_tap_reports_at_once_and_then_each_second() -> None:
+    connection = at(State.GREETING)
+    assert connection.handle(WELCOME, 5.0) == [core.Report()]
+    assert connection.report_at == 6.0
+    assert connection.handle(core.TimePassed(), 5.5) == []
+    assert connection.handle(core.TimePassed(), 6.5) == [core.Report()]
+    assert connection.report_at == 7.5
+
+
+def test_a_new_line_is_reported_to_at_once() -> None:
+    connection = at(State.SERVING)
+    for event in (core.Lost("gone"), core.Waited(), core.Connected()):
+        connection.handle(event, 0.1)
+    assert connection.report_at is None
+    assert connection.handle(WELCOME, 0.2) == [core.Report()]
+
+
+@pytest.mark.parametrize("state", [each for each in State if each is not State.SERVING])
+def test_who_is_not_served_has_nothing_to_report(state: State) -> None:
+    connection = at(state)
+    assert connection.report_at is None
+    assert connection.handle(core.TimePassed(), 100.0) == []
     assert connection.state is state

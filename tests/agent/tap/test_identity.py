@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import ValidationError, convert
 
-from sonde_agent.tap import identity
+from sonde_agent.records import changed
+from sonde_agent.tap import children, identity
 from sonde_agent.tap.errors import InvalidIdentity
 from sonde_wire import addresses
 from sonde_wire.bus import BootId
@@ -27,7 +28,7 @@ def test_arguments_win_over_the_environment_and_that_over_guesses() -> None:
     assert named.labels == {"a": "1", "b": "2=3"}
     assert resolve(environment, labels={"c": "4"}).labels == {"c": "4"}
     assert resolve(environment).service == "of-env"
-    assert resolve().namespace == "default"
+    assert resolve().namespace == ""  # the sidecar's
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,80 @@ def test_each_boot_is_another() -> None:
     convert(first, BootId)
     with pytest.raises(ValidationError):
         convert("x", BootId)
+
+
+def parent_of(process: identity.Identity, pid: int = 1) -> children.Parent:
+    return changed(process.as_parent("unix:/s", "/t"), pid=pid)
+
+
+def test_a_child_has_its_parents_service_and_a_number_behind_its_instance() -> None:
+    first = resolve(service="shop", instance="one")
+    child = resolve({"SONDE_INSTANCE": "one"}, parent=parent_of(first))
+    assert (child.service, child.full_instance) == ("shop", f"one-{os.getpid()}")
+    assert (child.parent_boot, child.boot == first.boot) == (first.boot, False)
+    grandchild = resolve({"SONDE_INSTANCE": "one"}, parent=parent_of(child))
+    assert grandchild.full_instance == f"one-{os.getpid()}"
+    assert grandchild.parent_boot == child.boot
+
+
+def test_a_child_with_names_of_its_own_keeps_them() -> None:
+    parent = parent_of(resolve(service="shop", instance="one"))
+    assert resolve(service="other", instance="one", parent=parent).full_instance == "one"
+    assert resolve(instance="two", parent=parent).full_instance == "two"
+    assert resolve(parent=parent).full_instance == ""
+
+
+def test_a_long_instance_keeps_room_for_the_number() -> None:
+    parent = parent_of(resolve(service="shop", instance="x" * 63))
+    child = resolve(service="shop", instance="x" * 63, parent=parent)
+    assert identity.checked_level("instance", child.full_instance).endswith(f"-{os.getpid()}")
+
+
+def test_a_process_that_became_another_program_is_not_its_own_child() -> None:
+    grandparent = parent_of(resolve(service="shop"))
+    for before in (resolve(service="shop", instance="one"), resolve(service="shop", parent=grandparent)):
+        after = resolve(service="shop", instance=before.instance, parent=parent_of(before, os.getpid()))
+        assert (after.parent_boot, after.full_instance) == (before.parent_boot, before.full_instance)
+        assert after.boot != before.boot
+
+
+@pytest.mark.parametrize(
+    ("known", "lives", "is_parent"),
+    [(True, False, True), (False, True, False), (None, True, True), (None, False, False)],
+)
+def test_a_forked_child_is_the_child_of_who_is_known(
+    known: bool | None, lives: bool, is_parent: bool
+) -> None:
+    first = parent_of(resolve(service="shop", instance="one"))
+    made = resolve(service="shop", instance="one", parent=first)
+    process = changed(made, pid=os.getppid() if lives else 2**22 + 1)
+    child = process.forked(known).known()
+    assert child.boot not in {process.boot, first.boot}
+    assert child.full_instance == f"one-{os.getpid()}"
+    assert child.parent_boot == (process.boot if is_parent else first.boot)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"boot": 1, "pid": 2}', '{"pid": 2}', '{"boot": "x", "pid": true}']
+)
+def test_a_parent_that_somebody_else_has_written_is_none(text: str) -> None:
+    assert children.read({children.VARIABLE: text}) is None
+
+
+def test_a_parent_is_read_as_it_was_told() -> None:
+    environment: dict[str, str] = {}
+    parent = parent_of(resolve(service="shop"))
+    children.tell_again(parent, environment)
+    assert environment == {}
+    children.tell(parent, environment)
+    assert children.read(environment) == parent
+
+
+def test_a_program_of_our_own_is_not_injected() -> None:
+    environment = {children.VARIABLE: "x", children.INJECTION: "y", "A": "b"}
+    ours = {**environment, "PYTHONPATH": os.pathsep.join([children.INJECT, "/mine"])}
+    assert children.without_injection(ours) == {"A": "b", "PYTHONPATH": "/mine"}
+    assert children.without_injection({**environment, "PYTHONPATH": children.INJECT}) == {"A": "b"}
 
 
 def test_the_start_is_that_of_the_process() -> None:

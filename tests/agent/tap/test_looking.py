@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -83,6 +84,18 @@ def test_threads_of_ours_are_left_out(gate: Gate) -> None:
     thread = wall.start_thread(lambda: gate.wait_at_depth(0, ready), "ours")
     ready.wait()
     assert thread.ident not in {each.id for each in convert(stacks.read(), Stacks).threads}
+
+
+def test_a_thread_of_the_programs_own_class_is_shown_and_not_asked(gate: Gate) -> None:
+    class Own(threading.Thread):
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(name)
+
+    ready = threading.Event()
+    thread = Own(target=gate.wait_at_depth, args=(0, ready), name="own")
+    thread.start()
+    ready.wait()
+    assert "own" in {each.name for each in convert(stacks.read(), Stacks).threads}
 
 
 def test_stacks_do_not_wait_for_a_lock_that_a_stopped_thread_may_hold() -> None:
@@ -172,6 +185,92 @@ def test_everything_else_is_no_file_of_the_process(directory: Path) -> None:
         assert (caught.value.code, caught.value.reason) == ("not_found", "no_such_file"), path
         messages.add(caught.value.message)
     assert len(messages) == 1
+
+
+def test_no_trick_with_links_and_special_files_leads_out(directory: Path) -> None:
+    (directory / "zero.py").symlink_to("/dev/zero")
+    (directory / "environ.py").symlink_to("/proc/self/environ")
+    (directory / "loop.py").symlink_to(directory / "loop.py")
+    (directory / "chain.py").symlink_to(directory / "secret.py")
+    (directory / "secret.py").symlink_to("../secret.py")
+    (directory / "up").symlink_to("..")
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(directory / "socket.py"))
+    tricks = [
+        *(f"{directory}/{name}.py" for name in ("zero", "environ", "loop", "chain", "secret", "socket")),
+        f"{directory}/up/secret.py",
+        f"{directory}/./up/./secret.py",
+        f"{directory}/here/../../secret.py",
+        "/proc/self/environ",
+        "/proc/self/mem",
+        "/proc/self/root/etc/passwd",
+        f"/proc/self/root{directory.parent}/secret.py",
+        "/proc/self/cwd/../secret.py",
+        "/dev/stdin",
+        "//etc/passwd",
+        f"{directory}/" + "x" * 5000 + ".py",
+        f"{directory}/\udcff.py",
+        f"{directory}/\ud800.py",
+    ]
+    with listening:
+        for path in tricks:
+            with pytest.raises(CallRefused):
+                sources.read(path)
+    (directory / "mine.py").write_text("x = 1")
+    assert sources.read("/proc/self/cwd/mine.py")["text"] == "x = 1"
+
+
+def test_a_directory_that_becomes_a_link_after_the_check_leads_nowhere(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the check and the opening, which only the kernel can tell."""
+    inside, outside = directory / "package", directory.parent / "outside"
+    for each in (inside, outside):
+        each.mkdir()
+        (each / "settings.py").write_text(f"from {each.name}")
+    opening = os.open
+
+    def swap_and_open(path: str, flags: int) -> int:
+        inside.rename(directory / "was")
+        inside.symlink_to(outside)
+        return opening(path, flags)
+
+    path = str(inside / "settings.py")
+    assert sources.read(path)["text"] == "from package"
+    monkeypatch.setattr(os, "open", swap_and_open)
+    with pytest.raises(CallRefused):
+        sources.read(path)
+
+
+def test_a_file_that_becomes_a_fifo_after_the_check_holds_nobody_up(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = directory / "swapped.py"
+    file.write_text("x = 1")
+    opening = os.open
+
+    def swap_and_open(path: str, flags: int) -> int:
+        file.unlink()
+        os.mkfifo(file)
+        return opening(path, flags)
+
+    monkeypatch.setattr(os, "open", swap_and_open)
+    with pytest.raises(CallRefused):
+        sources.read(str(file))
+
+
+def test_an_imported_file_may_be_read_by_its_link_too(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tmp_path / "installed.py"
+    real.write_text("x = 1")
+    link = tmp_path / "linked.py"
+    link.symlink_to(real)
+    module = ModuleType("linked")
+    module.__file__ = str(link)
+    monkeypatch.setitem(sys.modules, "linked", module)
+    assert sources.read(str(link))["path"] == str(link)
+    assert sources.read(str(real))["text"] == "x = 1"
 
 
 def test_a_process_that_stands_in_the_root_does_not_open_the_whole_disk(

@@ -1,8 +1,9 @@
 """`sonde debug`: a prompt like pdb's on a process that runs elsewhere."""
 
 import argparse
+import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 from sonde_viewer.client import Viewer
 from sonde_viewer.commands.connection import (
@@ -14,7 +15,10 @@ from sonde_viewer.commands.connection import (
     with_viewer,
 )
 from sonde_viewer.errors import ViewerError
+from sonde_viewer.prompt import notices
 from sonde_viewer.prompt.debugger import Debugger
+from sonde_viewer.prompt.lines import lines
+from sonde_viewer.session import DebugSession
 from sonde_viewer.untrusted import harmless
 from sonde_wire import MalformedMessage
 
@@ -22,7 +26,10 @@ DESCRIPTION = """\
 Stop and step one process, at a prompt with pdb's commands (`help` lists them).
 
 Without a terminal the commands come from -c, or from stdin a line each; the first that fails ends it with
-exit code 1. Leaving lets the process run on."""
+exit code 1. Leaving lets the process run on.
+
+What stands goes on standing while this runs and drives, or nobody does. One viewer of a process drives at a time:
+the first that steps, continues or pauses takes the free seat (`seat`, `take`, `release`, `ask`, `grant`)."""
 EXAMPLES = """\
   sonde debug shop
   sonde debug shop -c "break shop.py:72" -c continue -c locals
@@ -42,21 +49,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"wait for a stop at most so long (without a terminal: {_PATIENCE:g})",
     )
-    add_json(parser, "one object for each command")
+    add_json(parser, "one object for each command, and one with `notice` when others do something")
     add_connection(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    commands: Iterable[str] | None = arguments.commands
-    if commands is None and not (sys.stdin.isatty() and sys.stdout.isatty() and not arguments.json):
-        commands = sys.stdin
+    commands: AsyncIterable[str] | None = None
+    if arguments.commands is not None:
+        commands = _each(arguments.commands)
+    elif not (sys.stdin.isatty() and sys.stdout.isatty() and not arguments.json):
+        commands = lines(sys.stdin.fileno())
 
     async def work(viewer: Viewer) -> int:
         process = await viewer.process(arguments.process)
         async with viewer.debug(process) as session:
             if commands is not None:
                 debugger = Debugger(viewer, session, patience=arguments.timeout or _PATIENCE)
-                return await _script(debugger, commands, as_json=arguments.json)
+                return await _run_script(debugger, session, commands, as_json=arguments.json)
             from sonde_viewer.prompt import terminal
 
             debugger = Debugger(viewer, session, patience=arguments.timeout)
@@ -67,8 +76,34 @@ def run(arguments: argparse.Namespace) -> int:
     return with_viewer(arguments, work)
 
 
-async def _script(debugger: Debugger, commands: Iterable[str], *, as_json: bool) -> int:
+async def _each(commands: Iterable[str]) -> AsyncIterator[str]:
     for line in commands:
+        yield line
+
+
+async def _run_script(
+    debugger: Debugger, session: DebugSession, commands: AsyncIterable[str], *, as_json: bool
+) -> int:
+    """Beside the commands runs a task that tells what others do."""
+    async with asyncio.TaskGroup() as tasks:
+        telling = tasks.create_task(_tell(session, as_json=as_json), name="tell what others do")
+        try:
+            return await _script(debugger, commands, as_json=as_json)
+        finally:
+            telling.cancel()
+
+
+async def _tell(session: DebugSession, *, as_json: bool) -> None:
+    """For people on stderr, so that what the commands print stays theirs."""
+    async for notice in notices.arriving(session):
+        if as_json:
+            print_json({"notice": notice.kind, "text": notice.text} | dict(notice.data))
+        else:
+            complain(notice.text)
+
+
+async def _script(debugger: Debugger, commands: AsyncIterable[str], *, as_json: bool) -> int:
+    async for line in commands:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:

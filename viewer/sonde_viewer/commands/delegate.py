@@ -12,12 +12,14 @@ from sonde_viewer.__main__ import USAGE
 
 _PROGRAMS = {
     "run": ("sonde_agent", "run"),
+    "attach": ("sonde_agent", "attach"),
     "sidecar": ("sonde_agent", "sidecar"),
     "broker": ("sonde_broker", "serve"),
     "token": ("sonde_broker", "token"),
 }
 _NEEDS = {
     "run": (),
+    "attach": (),
     "sidecar": ("msgspec", "aiomqtt", "psutil"),
     "broker": ("msgspec", "aiomqtt", "websockets", "jwt"),
     "token": ("msgspec", "jwt"),

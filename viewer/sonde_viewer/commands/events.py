@@ -90,12 +90,58 @@ def sentence(event: bus.AnyEvent) -> str:
             return f"{viewer} began to debug"
         case bus.SessionClosed(viewer=viewer, reason=reason):
             return f"{viewer} no longer debugs ({reason.replace('_', ' ')})"
-        case bus.DebuggerAttached(debugpy=version):
-            return f"debugger attached (debugpy {version})"
+        case bus.DebuggerAttached(debugpy=version, again=again):
+            return f"debugger attached{' again' if again else ''} (debugpy {version})"
         case bus.DebuggerDetached(reason=reason):
             return f"debugger detached ({reason.replace('_', ' ')})"
+        case bus.SeatChanged():
+            return _seat_sentence(event)
+        case bus.LeaseChanged(state=state, lease=lease):
+            return _lease_sentence(state, lease)
+        case bus.BreakpointsChanged(breakpoints=changed):
+            return _breakpoints_sentence(changed)
         case bus.DapEvent(message=message):
             return _dap_sentence(codec.decode_any(message))
+
+
+def _seat_sentence(event: bus.SeatChanged) -> str:
+    driver = event.viewer or event.driver
+    if event.reason == "asked":
+        return f"the driver's seat of {driver} was asked for"
+    if driver is None:
+        how = {"left": "the driver left", "lapsed": "the driver did not stay"}.get(
+            event.reason, "it was released"
+        )
+        return f"the driver's seat is free: {how}"
+    match event.reason:
+        case "granted":
+            return f"{driver} was given the driver's seat"
+        case "taken":
+            return f"{driver} took the driver's seat"
+        case _:
+            return f"{len(event.asking)} ask for the driver's seat of {driver}"
+
+
+def _lease_sentence(state: str, lease: bus.Lease | None) -> str:
+    left = f"{lease.left:.0f} s" if lease else "a moment"
+    match state:
+        case "begun":
+            return f"something stands; it runs on in {left} unless somebody stays"
+        case "renewed":
+            return f"somebody stays; what stands runs on in {left}"
+        case "lapsed":
+            return "nobody stayed: everything runs on, and the breakpoints sleep"
+        case _:
+            return "nothing stands any more"
+
+
+def _breakpoints_sentence(changed: bus.BreakpointSet) -> str:
+    where = changed.path or "functions"
+    lines = (codec.decode_any(each).get("line") for each in changed.breakpoints)
+    at = ", ".join(str(line) for line in lines if line is not None)
+    if not changed.breakpoints:
+        return f"session {changed.owner} has no breakpoints any more in {where}"
+    return f"session {changed.owner} has breakpoints in {where}{f': {at}' if at else ''}"
 
 
 def _dap_sentence(message: dict[str, object]) -> str:

@@ -8,29 +8,21 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from sonde_viewer.client import Viewer
-from sonde_viewer.errors import DapError, Refused
+from sonde_viewer.errors import DapError, NotDriver, Refused
 from sonde_viewer.prompt import grammar, paths, show
 from sonde_viewer.prompt.breakpoints import Breakpoint, Breakpoints
-from sonde_viewer.prompt.errors import InvalidLine, NothingStands, UnknownFile
+from sonde_viewer.prompt.errors import InvalidLine, NothingStands, OtherDrives, UnknownFile
+from sonde_viewer.prompt.outcome import Outcome
+from sonde_viewer.prompt.seat import Seat, lease_data, lease_text
 from sonde_viewer.session import DebugSession
 from sonde_viewer.stops import Stop
-from sonde_wire import bus
+from sonde_wire import bus, codec
 
 _AROUND = 5
 """Lines of source before and after the current one in `list`; a stop shows fewer."""
-
-
-class Outcome(Struct, frozen=True):
-    """`text` is for a terminal and harmless there; `data` is the same for programs."""
-
-    command: str
-    text: str
-    data: Mapping[str, Any] = {}
-    leave: bool = False
 
 
 class Debugger:
@@ -65,6 +57,7 @@ class Debugger:
             "locals": self._locals,
             "threads": self._threads,
             "thread": self._thread,
+            **Seat(session).commands,
             "help": self._help,
             "quit": self._quit,
         }
@@ -72,7 +65,10 @@ class Debugger:
     async def execute(self, text: str) -> Outcome:
         """Raises `ViewerError`, whose text is for whoever typed the line."""
         line = grammar.read(text)
-        return await self._commands[line.command](line.rest)
+        try:
+            return await self._commands[line.command](line.rest)
+        except NotDriver as refusal:
+            raise OtherDrives(refusal.driver or "another session") from None
 
     @property
     def newest(self) -> int:
@@ -111,8 +107,17 @@ class Debugger:
 
     async def _breaks(self, rest: str) -> Outcome:
         listed = self._breakpoints.all
-        text = "\n".join(show.breakpoint(each) for each in listed) or "there is none; set one with `break`"
-        return Outcome("breaks", text, {"breakpoints": [asdict(each) for each in listed]})
+        others = self._session.others_breakpoints
+        owners = [self._session.viewer_of(each.owner) for each in others]
+        lines = [show.breakpoint(each) for each in listed] or ["there is none; set one with `break`"]
+        for owner, each in zip(owners, others, strict=True):
+            lines.append(show.others_breakpoints(owner, each.path, _lines_of(each)))
+        told = [
+            {"viewer": owner, "path": each.path, "lines": _lines_of(each)}
+            for owner, each in zip(owners, others, strict=True)
+        ]
+        data = {"breakpoints": [asdict(each) for each in listed], "others": told}
+        return Outcome("breaks", "\n".join(lines), data)
 
     async def _send_breakpoints(self, path: str) -> None:
         answers = await self._session.set_breakpoints(path, self._breakpoints.of(path))
@@ -177,7 +182,11 @@ class Debugger:
         lines = await self._lines(self._path_of(frame))
         text = show.stop(stop, names.get(stop.thread, ""), frame, lines)
         data = {"thread": stop.thread, "reason": stop.reason, "text": stop.text, "frame": frame}
-        return Outcome(command, text, {"stopped": data})
+        return Outcome(command, self._with_lease(text), {"stopped": data, "lease": lease_data(self._session)})
+
+    def _with_lease(self, text: str) -> str:
+        shown = lease_text(self._session)
+        return f"{text}\n{shown}" if shown else text
 
     async def _drop_temporary(self) -> None:
         frame = self._frame()
@@ -251,6 +260,10 @@ class Debugger:
             return [each["name"] for each in await self._local_variables()]
         return []
 
+    def askers(self) -> list[str]:
+        """For completion: who waits for the seat."""
+        return [self._session.viewer_of(each) for each in self._session.asking]
+
     # threads
 
     async def _threads(self, rest: str) -> Outcome:
@@ -299,3 +312,8 @@ class Debugger:
                 text = ""
             self._texts[path] = text.splitlines()
         return self._texts[path]
+
+
+def _lines_of(others: bus.BreakpointSet) -> list[int]:
+    told = (codec.decode_any(each).get("line") for each in others.breakpoints)
+    return [line for line in told if isinstance(line, int)]

@@ -4,6 +4,7 @@ ViewerError
  +-- InvalidLine     not a command, or not with these arguments
  +-- NothingStands   it needs a stopped thread
  +-- UnknownFile     no source file ends so, or several do
+ +-- OtherDrives     it needs the driver's seat
 """
 
 from collections.abc import Sequence
@@ -35,3 +36,12 @@ class UnknownFile(ViewerError, LookupError):
         if self.candidates:
             return f"{self.text} could be {', '.join(self.candidates[:8])}; name more of its path"
         return f"the process has imported no file that ends in {self.text}; to break there anyway give its whole path"
+
+
+class OtherDrives(ViewerError):
+    def __init__(self, driver: str) -> None:
+        super().__init__(driver)
+        self.driver = driver
+
+    def __str__(self) -> str:
+        return f"{self.driver} drives; `ask` asks for the seat"

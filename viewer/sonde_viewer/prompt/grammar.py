@@ -34,6 +34,11 @@ COMMANDS: Mapping[str, Usage] = {
     "locals": Usage("", "the local variables of this frame", ("a", "args")),
     "threads": Usage("", "all threads, and which of them stand"),
     "thread": Usage("THREAD", "look at another stopped thread", ("t",)),
+    "seat": Usage("", "who drives, who asks for the seat, and how long what stands goes on standing"),
+    "take": Usage("", "take the driver's seat, while it is free"),
+    "release": Usage("", "give the driver's seat back"),
+    "ask": Usage("", "ask the driver for the seat"),
+    "grant": Usage("[NAME]", "give the seat to who asks, or to that viewer or session"),
     "help": Usage("", "this list", ("h", "?")),
     "quit": Usage("", "leave; the process runs on", ("q", "exit")),
 }

@@ -1,7 +1,8 @@
-"""The prompt for people: history, completion, Ctrl-C, and a word when a thread stops in between.
+"""The prompt for people: history, completion, Ctrl-C, and a word when something happens in between.
 
-Tasks while a line is typed: the prompt, and one that waits for the next stop and says it above the prompt.
-While a command runs, Ctrl-C cancels the command alone: a process that is waited for runs on.
+Tasks: one says what others do (`notices`), as long as the conversation lasts. While a line is typed: the prompt,
+and one that waits for the next stop and says it above the prompt. While a command runs: the command, which Ctrl-C
+cancels alone; a process that is waited for runs on.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from sonde_viewer.errors import ConnectionLost, SessionClosed, ViewerError
-from sonde_viewer.prompt import grammar
+from sonde_viewer.prompt import grammar, notices, show
 from sonde_viewer.prompt.debugger import Debugger
 from sonde_viewer.prompt.errors import InvalidLine
 from sonde_viewer.session import DebugSession
@@ -31,7 +32,21 @@ _REPEATED_BY_ENTER = {"continue", "next", "step", "out", "up", "down"}
 
 
 async def converse(debugger: Debugger, session: DebugSession) -> None:
-    """Until `quit`, Ctrl-D, or the end of the session, which is raised."""
+    """Until `quit`, Ctrl-D, or the end of the session, which is raised (in a group)."""
+    async with asyncio.TaskGroup() as tasks:
+        telling = tasks.create_task(_tell(session), name="say what others do")
+        try:
+            await _converse(debugger, session)
+        finally:
+            telling.cancel()
+
+
+async def _tell(session: DebugSession) -> None:
+    async for notice in notices.arriving(session):
+        _say(f"-- {notice.text}")
+
+
+async def _converse(debugger: Debugger, session: DebugSession) -> None:
     prompt: PromptSession[str] = PromptSession(
         "(sonde) ",
         history=FileHistory(str(_history())),
@@ -71,7 +86,7 @@ async def _announce(debugger: Debugger, session: DebugSession) -> None:
     newest = max((stop.number for stop in session.standing), default=debugger.newest)
     while True:
         try:
-            stop = await session.stopped(after=newest, within=None)
+            stop = await session.stopped(after=newest, within=None, arm=False)
             newest = stop.number
             _say((await debugger.arrive("stopped", stop)).text)
         except ViewerError as error:
@@ -90,7 +105,7 @@ async def _do(debugger: Debugger, line: str) -> bool:
         finally:
             loop.remove_signal_handler(signal.SIGINT)
     if doing.cancelled():
-        _say("\nno longer waited for; the process runs on (`pause` stops it, `continue` waits again)")
+        _say(f"\n{show.abandoned(grammar.read(line).command)}")
         return True
     outcome = doing.result()
     if isinstance(outcome, ViewerError):
@@ -162,5 +177,7 @@ class _Words(Completer):
                 return [f"{Path(file.path).name}:" for file in files if file.application]
             case "print" | "eval":
                 return await self._debugger.local_names()
+            case "grant":
+                return self._debugger.askers()
             case _:
                 return []

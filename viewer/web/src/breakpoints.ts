@@ -38,7 +38,7 @@ export function toggle(all: Breakpoints, path: string, line: number): Breakpoint
 }
 
 export function withCondition(all: Breakpoints, target: Breakpoint, condition: string): Breakpoints {
-  return all.map((b) => (b === target ? { ...fresh(b.path, b.line, condition), actual: b.actual } : b));
+  return all.map((b) => (b.path === target.path && b.line === target.line ? { ...fresh(b.path, b.line, condition), actual: b.actual } : b));
 }
 
 const taught = (b: Breakpoint, said: DapBreakpoint): Breakpoint => ({
@@ -67,3 +67,7 @@ export const failed = (all: Breakpoints, sent: Breakpoints, message: string): Br
 /** Without a session none is in force, and debugpy's ids mean nothing any more. */
 export const forgotten = (all: Breakpoints): Breakpoints =>
   all.map((b) => ({ ...fresh(b.path, b.line, b.condition) }));
+
+/** As they are while no breakpoint of the process is armed. */
+export const asleep = (all: Breakpoints): Breakpoints =>
+  all.map((b) => (b.state === 'set' ? { ...b, state: 'pending', message: 'Asleep, because nobody stayed.' } : b));

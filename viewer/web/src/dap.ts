@@ -14,9 +14,11 @@ export type Stopped = Of<typeof stoppedBody>;
 
 export const continuedBody = object({ threadId: or(number, null), allThreadsContinued: or(flag, true) });
 
+export const threadBody = object({ reason: text, threadId: number });
+
 export const outputBody = object({ output: text, category: or(text, 'console') });
 
-const breakpoint = object({
+export const breakpoint = object({
   id: or(number, null),
   verified: flag,
   message: or(text, null),
@@ -26,8 +28,9 @@ export type DapBreakpoint = Of<typeof breakpoint>;
 export const setBreakpointsBody = object({ breakpoints: list(breakpoint) });
 export const breakpointBody = object({ reason: text, breakpoint });
 
-export const threadsBody = object({ threads: list(object({ id: number, name: text })) });
-export type Thread = Of<typeof threadsBody>['threads'][number];
+export const thread = object({ id: number, name: text });
+export type Thread = Of<typeof thread>;
+export const threadsBody = object({ threads: list(thread) });
 
 const stackFrame = object({
   id: number,

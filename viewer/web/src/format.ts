@@ -13,6 +13,16 @@ export function bytes(count: number): string {
 
 export const percent = (value: number): string => `${value > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)}%`;
 
+/** A duration, with the unit that suits it. */
+export function seconds(value: number): string {
+  const [scaled, unit] = value < 0.001 ? [value * 1e6, 'µs'] : value < 1 ? [value * 1e3, 'ms'] : [value, 's'];
+  return `${scaled < 9.95 && scaled > 0 ? scaled.toFixed(1) : Math.round(scaled)} ${unit}`;
+}
+
+/** A share of one. What is almost all is not shown as all. */
+export const share = (value: number): string =>
+  value === 1 || value === 0 ? `${value * 100}%` : `${Math.min(99.9, Math.max(0.1, value * 100)).toFixed(1)}%`;
+
 export const clock = (seconds: number): string =>
   new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false });
 

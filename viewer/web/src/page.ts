@@ -105,6 +105,7 @@ export class Page {
       if (message.kind === 'bus' && message.bus === 'down') {
         for (const session of this.#sessions.values()) session.busLost();
       }
+      if (message.kind === 'gap') this.#sessions.get(message.gap.process)?.driving.lookAgain();
       if (message.kind !== 'event') continue;
       try {
         this.#sessions.get(message.item.process)?.handle(message.item);
@@ -113,6 +114,7 @@ export class Page {
         console.warn('an event of the debugger was not understood:', problem.message);
       }
     }
+    for (const session of this.#sessions.values()) session.driving.keep();
   }
 
   /** When a frame is selected, the source goes there. */

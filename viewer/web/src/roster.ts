@@ -41,9 +41,18 @@ export function matches(presence: Presence, filter: string): boolean {
 
 export type Row =
   | { readonly kind: 'group'; readonly key: string; readonly label: string; readonly size: number }
-  | { readonly kind: 'process'; readonly key: string; readonly presence: Presence };
+  | {
+      readonly kind: 'process';
+      readonly key: string;
+      readonly presence: Presence;
+      /** How many of its forebears stand above it, each a step to the left. */
+      readonly depth: number;
+      /** Its parent, when that is not the one it stands under. */
+      readonly childOf: string | null;
+    };
 
-/** Grouped by service. Groups and rows with something paused come first, then the names decide. */
+/** Grouped by service, children under the process that made them. Groups and families with something paused come
+ *  first, then the names decide. */
 export function roster(processes: Iterable<Presence>, filter: string): Row[] {
   const groups = new Map<string, Presence[]>();
   for (const presence of processes) {
@@ -54,18 +63,62 @@ export function roster(processes: Iterable<Presence>, filter: string): Row[] {
     if (group) group.push(presence);
     else groups.set(label, [presence]);
   }
-  const rank = (presence: Presence) => CONDITIONS.indexOf(conditionOf(presence));
   const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
   const paused = (group: Presence[]) => (group.some((p) => conditionOf(p) === 'paused') ? 0 : 1);
   return [...groups]
     .sort(([a, inA], [b, inB]) => paused(inA) - paused(inB) || compare(a, b))
     .flatMap(([label, group]): Row[] => [
       { kind: 'group', key: `group ${label}`, label, size: group.length },
-      ...group
-        .sort((a, b) => rank(a) - rank(b) || compare(a.process, b.process))
-        .map((presence): Row => ({ kind: 'process', key: presence.process, presence })),
+      ...families(group),
     ]);
 }
+
+interface Family {
+  readonly presence: Presence;
+  readonly children: Family[];
+  rank: number;
+}
+
+/** A family has the rank of the one in it that most needs to be seen. */
+function families(group: readonly Presence[]): Row[] {
+  const known = new Map(
+    group.map((presence): [string, Family] => [
+      presence.process,
+      { presence, children: [], rank: CONDITIONS.indexOf(conditionOf(presence)) },
+    ]),
+  );
+  const roots: Family[] = [];
+  for (const family of known.values()) {
+    const parent = known.get(family.presence.parent ?? '');
+    if (parent === undefined || isOwnForebear(family.presence, known)) roots.push(family);
+    else parent.children.push(family);
+  }
+  return roots.map(ranked).sort(before).flatMap((family) => rows(family, 0));
+}
+
+/** Whoever says so is wrong, and must not hang the page. */
+function isOwnForebear(presence: Presence, known: ReadonlyMap<string, Family>): boolean {
+  const seen = new Set<string>();
+  for (let at = presence.parent; at !== null && !seen.has(at); at = known.get(at)?.presence.parent ?? null) {
+    if (at === presence.process) return true;
+    seen.add(at);
+  }
+  return false;
+}
+
+function ranked(family: Family): Family {
+  for (const child of family.children) family.rank = Math.min(family.rank, ranked(child).rank);
+  family.children.sort(before);
+  return family;
+}
+
+const before = (a: Family, b: Family): number =>
+  a.rank - b.rank || (a.presence.process < b.presence.process ? -1 : 1);
+
+const rows = ({ presence, children }: Family, depth: number): Row[] => [
+  { kind: 'process', key: presence.process, presence, depth, childOf: depth === 0 ? presence.parent : null },
+  ...children.flatMap((child) => rows(child, depth + 1)),
+];
 
 export function counts(processes: Iterable<Presence>): Record<Condition, number> {
   const result = { paused: 0, debugged: 0, running: 0, lost: 0, ended: 0 };

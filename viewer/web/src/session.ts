@@ -6,13 +6,14 @@
  *  A stop is one thread's. For the selected thread it is followed by stackTrace, scopes and variables; each
  *  load carries the turn it belongs to, and what arrives for an earlier turn is dropped. */
 
-import { batch, computed, signal } from '@preact/signals';
-import * as breakpoints from './breakpoints';
-import type { Breakpoint, Breakpoints } from './breakpoints';
+import { batch, computed, signal, type ReadonlySignal } from '@preact/signals';
+import { asleep, type Breakpoint, type Breakpoints } from './breakpoints';
 import * as dap from './dap';
-import type { Reader } from './shape';
+import { Driving } from './driving';
+import { list, type Reader } from './shape';
 import { Transcript } from './transcript';
-import { Failure, messageOf, type AnyEvent, type Call } from './wire';
+import { Wanted } from './wanted';
+import { Failure, messageOf, type AnyEvent, type BreakpointSet, type Call } from './wire';
 
 export type Phase = 'idle' | 'opening' | 'open';
 export type Step = 'next' | 'stepIn' | 'stepOut';
@@ -36,13 +37,20 @@ const CLOSED = {
   process_ended: 'Debugging ended: the process ended.',
   debugger_lost: 'Debugging ended: the debugger in the process was lost. Your breakpoints are kept.',
 } as const;
+const DEBUGGER_LOST = {
+  connection_lost: 'The debugger in the process was lost. Everything runs on; it is being attached again.',
+  not_answering: 'The debugger in the process did not answer any more. Everything runs on; it is being attached again.',
+} as const;
+const ATTACHED_AGAIN = 'The debugger in the process was attached again, and your breakpoints are set again.';
 export const LINE_LOST = 'Debugging ended when the connection was lost. Your breakpoints are kept.';
 
 export class Session {
   readonly phase = signal<Phase>('idle');
   /** Why the last session ended, when it was not this viewer that ended it; or what was refused. */
   readonly why = signal('');
-  readonly breakpoints = signal<Breakpoints>([]);
+  readonly breakpoints: ReadonlySignal<Breakpoints>;
+  /** They, as they are to be shown. */
+  readonly shown: ReadonlySignal<Breakpoints>;
   readonly stops = signal<ReadonlyMap<number, dap.Stopped>>(new Map());
   readonly threads = signal<readonly dap.Thread[]>([]);
   readonly thread = signal<number | null>(null);
@@ -53,6 +61,7 @@ export class Session {
   /** What was asked of the program and has not happened yet. */
   readonly awaited = signal<Awaited>(null);
   readonly stopped = computed(() => this.stops.value.size > 0);
+  readonly driving: Driving;
 
   /** Grows with each stop and each frame selected: references to variables live as long as their turn. */
   #turn = 0;
@@ -62,13 +71,19 @@ export class Session {
   #early: AnyEvent[] = [];
   #seq = 0;
   #children = new Map<number, Promise<readonly dap.Variable[]>>();
-  /** Files whose breakpoints are being sent; true when they changed meanwhile. */
-  readonly #sending = new Map<string, boolean>();
+  readonly #wanted: Wanted;
 
   constructor(
     readonly process: string,
     readonly call: Call,
-  ) {}
+  ) {
+    const onTrouble = (message: string) => (this.why.value = message);
+    this.driving = new Driving(call, onTrouble);
+    this.#wanted = new Wanted((path, wanted) => this.#setBreakpoints(path, wanted), onTrouble);
+    this.breakpoints = this.#wanted.all;
+    const isAsleep = computed(() => this.driving.company.value.asleep);
+    this.shown = computed(() => (isAsleep.value ? asleep(this.breakpoints.value) : this.breakpoints.value));
+  }
 
   // The session's life ---------------------------------------------------------------------------------
 
@@ -90,6 +105,8 @@ export class Session {
       const stops = state.stops.map((body) => dap.stoppedBody(body, 'stops'));
       batch(() => {
         this.phase.value = 'open';
+        this.driving.joined(state);
+        this.threads.value = state.threads.map((each) => dap.thread(each, 'threads'));
         this.stops.value = new Map(stops.flatMap((s) => (s.threadId === null ? [] : [[s.threadId, s]])));
       });
     } catch (problem) {
@@ -99,10 +116,8 @@ export class Session {
     }
     for (const event of this.#early) this.handle(event);
     this.#early = [];
-    for (const path of new Set(this.breakpoints.value.map((b) => b.path))) {
-      if (!this.#sending.has(path)) void this.#send(path);
-    }
-    void this.#readThreads();
+    this.#wanted.sendAll();
+    if (this.threads.value.length === 0) void this.#readThreads();
     const first = [...this.stops.value.keys()][0];
     if (first !== undefined) void this.selectThread(first);
   }
@@ -128,12 +143,13 @@ export class Session {
     this.#id = null;
     batch(() => {
       this.phase.value = 'idle';
+      this.driving.leave();
       this.why.value = why;
       this.stops.value = new Map();
       this.threads.value = [];
       this.thread.value = null;
       this.awaited.value = null;
-      this.breakpoints.value = breakpoints.forgotten(this.breakpoints.value);
+      this.#wanted.forgotten();
       this.#clearFrames();
     });
   }
@@ -151,10 +167,40 @@ export class Session {
   handle(event: AnyEvent): void {
     if (this.phase.value === 'opening' && this.#early.length < MOST_EARLY) this.#early.push(event);
     if (this.phase.value !== 'open' || event.boot !== this.#boot) return;
+    this.driving.heard(event);
     if (event.session !== null && event.session !== this.#id) return;
-    if (event.type === 'dap') this.#handleDap(event.message.event, event.message.body);
-    else if (event.type === 'process_ended') this.#forget(CLOSED.process_ended);
-    else if (event.type === 'session_closed' && event.session !== null) this.#forget(CLOSED[event.reason]);
+    switch (event.type) {
+      case 'dap':
+        return this.#handleDap(event.message.event, event.message.body);
+      case 'process_ended':
+        return this.#forget(CLOSED.process_ended);
+      case 'session_closed':
+        if (event.session !== null) this.#forget(CLOSED[event.reason]);
+        return;
+      case 'debugger_detached':
+        return this.#debuggerLost(event.reason);
+      case 'debugger_attached':
+        if (event.again) this.why.value = ATTACHED_AGAIN;
+        return;
+      case 'breakpoints_changed':
+        return this.#learn(event.breakpoints);
+      default:
+        return; // of the others, which `driving` has heard
+    }
+  }
+
+  /** pydevd lets everything run when its line is dropped; the session goes on with the next debugger. */
+  #debuggerLost(reason: (AnyEvent & { type: 'debugger_detached' })['reason']): void {
+    if (reason !== 'connection_lost' && reason !== 'not_answering') return;
+    this.#runs(null);
+    this.awaited.value = null;
+    this.why.value = DEBUGGER_LOST[reason];
+  }
+
+  /** What became of breakpoints of ours that were set anew without our asking. */
+  #learn(set: BreakpointSet): void {
+    if (set.owner !== this.#id) return;
+    for (const said of list(dap.breakpoint)(set.breakpoints, 'breakpoints')) this.#wanted.learn(said);
   }
 
   #handleDap(name: string, body: unknown): void {
@@ -166,21 +212,27 @@ export class Session {
         return this.#runs(allThreadsContinued || threadId === null ? null : threadId);
       }
       case 'breakpoint':
-        this.breakpoints.value = breakpoints.changed(
-          this.breakpoints.value,
-          dap.breakpointBody(body, name).breakpoint,
-        );
-        return;
+        return this.#wanted.learn(dap.breakpointBody(body, name).breakpoint);
       case 'output': {
         const { output, category } = dap.outputBody(body, name);
         if (category !== 'telemetry') this.transcript.printOutput(category === 'stderr' ? 'error' : 'output', output);
         return;
       }
       case 'thread':
-        void this.#readThreads();
-        return;
+        return this.#onThread(dap.threadBody(body, name));
       default:
         return; // modules, process and capabilities change nothing here
+    }
+  }
+
+  /** Asking counts as a person's act, which prolongs what stands and wakes breakpoints that sleep: it is not for a
+   *  program's threads to do. The next stop tells their names. */
+  #onThread({ reason, threadId }: { reason: string; threadId: number }): void {
+    if (reason === 'exited') {
+      this.threads.value = this.threads.value.filter((each) => each.id !== threadId);
+      if (this.stops.value.has(threadId)) this.#runs(threadId);
+    } else if (!this.stopped.value && !this.driving.company.value.asleep) {
+      void this.#readThreads();
     }
   }
 
@@ -214,54 +266,36 @@ export class Session {
   // Breakpoints ----------------------------------------------------------------------------------------
 
   /** Sets or takes away a breakpoint; the first one opens the session. */
-  async toggleBreakpoint(path: string, line: number): Promise<void> {
-    this.breakpoints.value = breakpoints.toggle(this.breakpoints.value, path, line);
-    await this.#send(path);
+  toggleBreakpoint(path: string, line: number): Promise<void> {
+    return this.#wanted.toggle(path, line);
   }
 
-  async setCondition(target: Breakpoint, condition: string): Promise<void> {
-    this.breakpoints.value = breakpoints.withCondition(this.breakpoints.value, target, condition);
-    await this.#send(target.path);
+  setCondition(target: Breakpoint, condition: string): Promise<void> {
+    return this.#wanted.setCondition(target, condition);
   }
 
-  /** DAP sends all breakpoints of a file each time. One request for a file is on its way at most, so that the
-   *  last that was wanted is the last that arrives. */
-  async #send(path: string): Promise<void> {
-    if (this.#sending.has(path)) {
-      this.#sending.set(path, true);
-      return;
-    }
-    this.#sending.set(path, false);
-    try {
-      await this.#sendOnce(path);
-    } finally {
-      const again = this.#sending.get(path) === true;
-      this.#sending.delete(path);
-      if (again) void this.#send(path);
-    }
-  }
-
-  async #sendOnce(path: string): Promise<void> {
-    let sent = breakpoints.inFile(this.breakpoints.value, path);
-    if (sent.length === 0 && this.phase.value === 'idle') return;
-    try {
-      await this.open();
-      sent = breakpoints.inFile(this.breakpoints.value, path); // more may have come meanwhile
-      const { breakpoints: said } = await this.#dap('setBreakpoints', dap.setBreakpointsBody, {
-        source: { path },
-        breakpoints: sent.map(({ line, condition }) => (condition === '' ? { line } : { line, condition })),
-      });
-      this.breakpoints.value = breakpoints.answered(this.breakpoints.value, sent, said);
-    } catch (problem) {
-      this.breakpoints.value = breakpoints.failed(this.breakpoints.value, sent, messageOf(problem));
-      this.why.value = messageOf(problem);
-    }
+  async #setBreakpoints(path: string, wanted: () => Breakpoints): Promise<readonly dap.DapBreakpoint[]> {
+    if (wanted().length === 0 && this.phase.value === 'idle') return [];
+    await this.open();
+    const { breakpoints } = await this.#dap('setBreakpoints', dap.setBreakpointsBody, {
+      source: { path },
+      breakpoints: wanted().map(({ line, condition }) => (condition === '' ? { line } : { line, condition })),
+    });
+    return breakpoints;
   }
 
   // Running and stopping -------------------------------------------------------------------------------
 
+  /** Says who drives, when it is somebody else. */
+  #mayDrive(): boolean {
+    const driver = this.driving.other.value;
+    if (driver !== '') this.why.value = `${driver} drives. Ask for the seat first.`;
+    return driver === '';
+  }
+
   /** Stops the selected thread, or the main thread; opens the session when there is none. */
   async pause(): Promise<void> {
+    if (!this.#mayDrive()) return;
     await this.#tell(async () => {
       await this.open();
       await this.#readThreads();
@@ -277,7 +311,7 @@ export class Session {
   async resume(): Promise<void> {
     const [first] = this.stops.value.keys();
     const threadId = this.thread.value ?? first;
-    if (threadId === undefined) return;
+    if (threadId === undefined || !this.#mayDrive()) return;
     const before = this.stops.value;
     this.#runs(null);
     await this.#tell(async () => {
@@ -288,7 +322,7 @@ export class Session {
   async step(kind: Step): Promise<void> {
     const threadId = this.thread.value;
     const stop = threadId === null ? undefined : this.stops.value.get(threadId);
-    if (threadId === null || stop === undefined) return;
+    if (threadId === null || stop === undefined || !this.#mayDrive()) return;
     this.awaited.value = kind;
     this.#runs(threadId);
     await this.#tell(async () => {
@@ -360,6 +394,11 @@ export class Session {
     }
   }
 
+  /** A person is here: what stands goes on standing, and breakpoints that sleep are armed. */
+  stay(): Promise<void> {
+    return this.#readThreads();
+  }
+
   async #readThreads(): Promise<void> {
     await this.#tell(async () => {
       this.threads.value = (await this.#dap('threads', dap.threadsBody, {})).threads;
@@ -372,6 +411,7 @@ export class Session {
     if (this.#id === null) throw new Failure('failed_precondition', 'unknown_session', 'nothing is being debugged');
     const request = { seq: ++this.#seq, type: 'request', command, arguments: args };
     const response = await this.call('dap', { session: this.#id, request });
+    this.driving.awake();
     if (!response.success) {
       throw new Failure('unknown', 'dap', response.message || `the debugger refused ${command}`);
     }

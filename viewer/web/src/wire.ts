@@ -38,13 +38,25 @@ export const presence = object({
   argv: or(list(text), []),
   main: or(text, null),
   directory: or(text, ''),
+  parent_pid: or(number, null),
+  parent: or(text, null),
   labels: or(dictionary(text), {}),
   debugger: or(oneOf('detached', 'attached'), 'detached'),
   stopped_threads: or(number, 0),
   sessions: or(list(sessionInfo), []),
+  driver: or(text, null),
   exit: or(exit, null),
 });
 export type Presence = Of<typeof presence>;
+
+const lease = object({ left: number, length: number });
+export type WireLease = Of<typeof lease>;
+
+/** The breakpoints are DAP's; whoever shows them reads them. */
+const breakpointSet = object({ owner: text, breakpoints: list(anything), path: or(text, null) });
+export type BreakpointSet = Of<typeof breakpointSet>;
+
+const seat = { driver: or(text, null), viewer: or(text, null), asking: or(list(text), []) };
 
 const dapEvent = object({ type: oneOf('event'), event: text, body: or(anything, {}) });
 
@@ -65,14 +77,48 @@ export const anyEvent = tagged({
     viewer: text,
     reason: oneOf('viewer_left', 'broker_lost', 'bus_lost', 'process_ended', 'debugger_lost'),
   }),
-  debugger_attached: object({ ...event, debugpy: text }),
+  debugger_attached: object({ ...event, debugpy: text, again: or(flag, false) }),
   debugger_detached: object({
     ...event,
-    reason: oneOf('last_session_closed', 'connection_lost', 'process_ended'),
+    reason: oneOf('last_session_closed', 'connection_lost', 'not_answering', 'process_ended'),
   }),
+  seat_changed: object({
+    ...event,
+    ...seat,
+    reason: oneOf('taken', 'released', 'asked', 'granted', 'left', 'lapsed'),
+  }),
+  lease_changed: object({
+    ...event,
+    state: oneOf('begun', 'renewed', 'ended', 'lapsed'),
+    lease: or(lease, null),
+    message: or(text, ''),
+  }),
+  breakpoints_changed: object({ ...event, breakpoints: breakpointSet }),
   dap: object({ ...event, message: dapEvent }),
 });
 export type AnyEvent = Of<typeof anyEvent>;
+
+const duration = object({ average: number, least: number, most: number, p50: number, p90: number, p99: number });
+
+const counts = object({
+  ended: or(number, 0),
+  errors: or(number, 0),
+  cancelled: or(number, 0),
+  scope_errors: or(number, 0),
+  success_rate: or(number, null),
+  error_rate: or(number, null),
+  duration: or(duration, null),
+});
+export type Counts = Of<typeof counts>;
+
+const operation = object({
+  name: text,
+  active: or(number, 0),
+  total: counts,
+  last_minute: counts,
+  error_types: or(dictionary(number), {}),
+});
+export type Operation = Of<typeof operation>;
 
 export const metrics = object({
   process: text,
@@ -85,6 +131,12 @@ export const metrics = object({
   context_switches_voluntary: or(number, null),
   context_switches_involuntary: or(number, null),
   children: or(number, null),
+  gc_collections: or(number, null),
+  gc_collected: or(number, null),
+  gc_uncollectable: or(number, null),
+  event_loop_lag: or(number, null),
+  operations: or(list(operation), []),
+  operations_dropped: or(number, 0),
   unavailable: or(dictionary(text), {}),
 });
 export type Metrics = Of<typeof metrics>;
@@ -124,7 +176,20 @@ export const sessionState = object({
   capabilities: anything,
   stops: or(list(anything), []),
   sessions: or(list(sessionInfo), []),
+  threads: or(list(anything), []),
+  breakpoints: or(list(breakpointSet), []),
+  driver: or(text, null),
+  asking: or(list(text), []),
+  lease: or(lease, null),
+  asleep: or(flag, false),
 });
+export type SessionState = Of<typeof sessionState>;
+
+const leaseState = object({ lease: or(lease, null), renewed: or(flag, false) });
+export type LeaseState = Of<typeof leaseState>;
+
+const seatState = object(seat);
+export type SeatState = Of<typeof seatState>;
 
 const stackFrame = object({ path: text, line: number, function: text, text: or(text, '') });
 export const stacks = object({
@@ -140,6 +205,62 @@ export const stacks = object({
   time: number,
 });
 export type Stacks = Of<typeof stacks>;
+
+const loop = object({
+  id: number,
+  implementation: text,
+  thread: or(text, null),
+  lag: or(number, null),
+});
+
+export const tasks = object({
+  loops: list(loop),
+  tasks: list(
+    object({
+      id: number,
+      name: text,
+      loop: number,
+      state: oneOf('running', 'waiting'),
+      coroutine: text,
+      frames: list(stackFrame),
+      waits_for: or(text, ''),
+      awaits: or(number, null),
+      awaited_by: or(list(number), []),
+      truncated: or(flag, false),
+    }),
+  ),
+  time: number,
+  truncated: or(flag, false),
+});
+
+export const modules = object({
+  modules: list(
+    object({ name: text, path: or(text, ''), version: or(text, ''), application: or(flag, false) }),
+  ),
+  truncated: or(flag, false),
+});
+
+export const runtime = object({
+  python: text,
+  flags: dictionary(anything),
+  argv: list(text),
+  environment: dictionary(text),
+  redacted: or(list(text), []),
+  gc_enabled: or(flag, true),
+  gc: or(
+    list(object({ threshold: number, count: number, collections: number, collected: number, uncollectable: number })),
+    [],
+  ),
+  loops: or(list(loop), []),
+  threads: or(number, 0),
+  directory: or(text, ''),
+  path: or(list(text), []),
+});
+
+export const diagnosis = object({
+  findings: list(object({ check: text, level: oneOf('fine', 'note', 'problem'), message: text })),
+  lines: or(list(number), []),
+});
 
 export const source = object({ path: text, text, sha256: text });
 export type Source = Of<typeof source>;
@@ -157,7 +278,7 @@ export const dapResponse = object({
   body: or(anything, {}),
 });
 
-/** Methods that the page calls, with the reader of each result. */
+/** Methods with the reader of each result. */
 export const METHODS = {
   whoami: welcome,
   'token.renew': welcome,
@@ -167,8 +288,14 @@ export const METHODS = {
   'process.stacks': stacks,
   'process.sources': sources,
   'process.source': source,
+  'process.tasks': tasks,
+  'process.modules': modules,
+  'process.runtime': runtime,
+  'process.diagnose': diagnosis,
   'session.open': sessionState,
   'session.close': done,
+  'session.renew': leaseState,
+  'session.seat': seatState,
   dap: dapResponse,
 } as const;
 export type Method = keyof typeof METHODS;

@@ -64,6 +64,43 @@ describe('the roster', () => {
     ]);
   });
 
+  test('children stand under the process that made them, and a family has the rank of its most urgent', () => {
+    const forked = [
+      presence('prod/web/web-1'),
+      presence('prod/web/web-2', { parent: 'prod/web/web-3' }),
+      presence('prod/web/web-3', { parent: 'prod/web/web-4' }),
+      presence('prod/web/web-4', { parent: 'prod/boss/boss-1' }),
+      presence('prod/web/web-5', { parent: 'prod/web/web-4', stopped_threads: 1 }),
+    ];
+    const lines = roster(forked, '').flatMap((row) =>
+      row.kind === 'process' ? [`${'> '.repeat(row.depth)}${row.key} ${row.childOf ?? ''}`.trim()] : [],
+    );
+    expect(lines).toEqual([
+      'prod/web/web-4 prod/boss/boss-1',
+      '> prod/web/web-5',
+      '> prod/web/web-3',
+      '> > prod/web/web-2',
+      'prod/web/web-1',
+    ]);
+  });
+
+  test('a child whose parent the filter hides says whose child it is', () => {
+    const child = presence('prod/web/web-2', { parent: 'prod/web/web-1', pid: 42 });
+    const rows = roster([presence('prod/web/web-1'), child], 'pid:42');
+    expect(rows[1]).toMatchObject({ key: 'prod/web/web-2', depth: 0, childOf: 'prod/web/web-1' });
+  });
+
+  test('processes that say they are their own forebears are still shown, each once', () => {
+    const circle = [
+      presence('a/b/1', { parent: 'a/b/2' }),
+      presence('a/b/2', { parent: 'a/b/1' }),
+      presence('a/b/3', { parent: 'a/b/3' }),
+      presence('a/b/4', { parent: 'a/b/2' }),
+    ];
+    const shown = roster(circle, '').flatMap((row) => (row.kind === 'process' ? [row.key] : []));
+    expect(shown.sort()).toEqual(['a/b/1', 'a/b/2', 'a/b/3', 'a/b/4']);
+  });
+
   test.each([
     ['shop', 3],
     ['state:paused', 1],

@@ -2,7 +2,16 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { LINE_LOST, Session } from '../src/session';
 import { LONGEST } from '../src/transcript';
 import { Failure, METHODS, type Call } from '../src/wire';
-import { BOOT, dapEvent, sessionClosed } from './given';
+import {
+  BOOT,
+  breakpointsChanged,
+  dapEvent,
+  debuggerAttached,
+  debuggerDetached,
+  leaseChanged,
+  seatChanged,
+  sessionClosed,
+} from './given';
 
 type Dap = Record<string, (args: Record<string, never>) => unknown>;
 
@@ -258,4 +267,53 @@ test('output without an end of line does not grow for ever', () => {
   const lengths = transcript.lines.value.map((line) => line.text.length);
   expect(lengths.slice(0, 3)).toEqual([LONGEST, LONGEST, LONGEST]);
   expect(transcript.lines.value.at(-1)?.text).toContain('… (7 more characters)');
+});
+
+test('while somebody else drives nothing is asked that only the driver may, and who drives is told', async () => {
+  await session.open();
+  stopped();
+  await settled();
+  session.handle(seatChanged('taken', 's2', 'bob'));
+  const before = far.asked.length;
+  await session.resume();
+  await session.step('next');
+  await session.pause();
+  expect(far.asked).toHaveLength(before);
+  expect(session.why.value).toBe('bob drives. Ask for the seat first.');
+  expect([session.stopped.value, session.awaited.value]).toEqual([true, null]);
+});
+
+test('the session outlives its debugger: what stood runs, and the person is told', async () => {
+  await session.toggleBreakpoint('/app/main.py', 10);
+  stopped();
+  await settled();
+  session.handle(debuggerDetached('not_answering'));
+  expect([session.phase.value, session.stopped.value]).toEqual(['open', false]);
+  expect(session.why.value).toContain('Everything runs on');
+  session.handle(debuggerAttached(true));
+  expect(session.why.value).toContain('set again');
+  session.handle(breakpointsChanged('s1', '/app/main.py', 10));
+  expect(session.breakpoints.value[0]).toMatchObject({ state: 'set', actual: 10 });
+});
+
+test('while breakpoints sleep none is shown as in force', async () => {
+  await session.toggleBreakpoint('/app/main.py', 10);
+  expect(session.shown.value[0]).toMatchObject({ state: 'set', message: '' });
+  session.handle(leaseChanged('lapsed'));
+  expect(session.shown.value[0]).toMatchObject({ state: 'pending', message: 'Asleep, because nobody stayed.' });
+  session.handle(leaseChanged('ended'));
+  expect(session.shown.value).toBe(session.breakpoints.value);
+});
+
+test('threads that come and go ask nothing while breakpoints sleep or something stands', async () => {
+  await session.open();
+  await vi.waitFor(() => expect(session.threads.value).toHaveLength(2));
+  session.handle(leaseChanged('lapsed'));
+  const before = far.asked.length;
+  session.handle(dapEvent('thread', { reason: 'started', threadId: 9 }));
+  session.handle(dapEvent('thread', { reason: 'exited', threadId: 4 }));
+  expect(far.asked).toHaveLength(before);
+  expect(session.threads.value.map((thread) => thread.id)).toEqual([1]);
+  await session.stay();
+  expect(session.driving.company.value.asleep).toBe(false);
 });

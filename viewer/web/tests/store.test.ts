@@ -1,6 +1,15 @@
 import { expect, test, vi } from 'vitest';
 import { ENTRIES, fold, GONE, nothing, read, SAMPLES, Store, type Fleet, type Message } from '../src/store';
-import { dapEvent, metrics, presence, sessionClosed } from './given';
+import {
+  dapEvent,
+  debuggerAttached,
+  debuggerDetached,
+  leaseChanged,
+  metrics,
+  presence,
+  seatChanged,
+  sessionClosed,
+} from './given';
 
 const after = (...messages: Message[]): Fleet => messages.reduce(fold, nothing);
 
@@ -62,6 +71,33 @@ test('the timeline tells who stopped, and is silent about output', () => {
     'stopped: exception, ValueError',
     'ana stopped debugging: the bus was lost',
     '2 events did not reach this page',
+  ]);
+});
+
+test('the timeline tells who drives, a lapse, and that the debugger came back', () => {
+  const fleet = after(
+    ...[
+      seatChanged('taken', 's1', 'ada'),
+      seatChanged('asked', 's1', 'ada', ['s2']),
+      seatChanged('granted', 's2', 'bob'),
+      seatChanged('released', null),
+      leaseChanged('begun', 60),
+      leaseChanged('renewed', 60),
+      leaseChanged('lapsed'),
+      debuggerDetached('not_answering'),
+      debuggerAttached(true),
+      debuggerDetached('last_session_closed'),
+      debuggerAttached(false),
+    ].map((item): Message => ({ kind: 'event', item })),
+  );
+  expect(fleet.timeline.map((entry) => entry.text)).toEqual([
+    'ada drives',
+    'somebody asks ada for the driver’s seat',
+    'bob was given the driver’s seat',
+    'nobody drives any more',
+    'nobody stayed: runs on, and breakpoints sleep',
+    'debugger did not answer any more and was dropped; everything runs on',
+    'debugger attached again, breakpoints set again',
   ]);
 });
 

@@ -4,7 +4,7 @@ Sans-I/O and without a clock: times are arguments, deadlines are data. What aske
 that the owner needs no table of its own.
 
     asked --response--> answered
-      \\---deadline----> expired; a response that comes later is dropped
+      \\---deadline----> expired; a response that comes later is dropped, unless it is waited for again
 """
 
 import itertools
@@ -42,8 +42,10 @@ class Outgoing(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Asked(Struct, Generic[Tag], frozen=True):
+    seq: int
     tag: Tag
     command: str
+    since: float
     deadline: float
 
 
@@ -52,10 +54,12 @@ class Channel(Generic[Tag]):
         self._next = itertools.count(1).__next__
         self._asked: dict[int, Asked[Tag]] = {}
 
-    def ask(self, command: str, arguments: dict[str, Any], tag: Tag, deadline: float) -> bytes:
+    def ask(
+        self, command: str, arguments: dict[str, Any], tag: Tag, deadline: float, now: float = 0.0
+    ) -> bytes:
         """The request as it goes to pydevd, without its frame."""
         seq = self._next()
-        self._asked[seq] = Asked(tag, command, deadline)
+        self._asked[seq] = Asked(seq, tag, command, now, deadline)
         return codec.encode(Outgoing(seq=seq, type="request", command=command, arguments=arguments))
 
     def answered(self, response: Incoming) -> Asked[Tag] | None:
@@ -66,6 +70,14 @@ class Channel(Generic[Tag]):
         """What was not answered in time; forgotten with this call."""
         late = [seq for seq, asked in self._asked.items() if asked.deadline <= now]
         return [self._asked.pop(seq) for seq in late]
+
+    def wait_again(self, asked: Asked[Tag], tag: Tag, deadline: float) -> None:
+        """For the answer to what has expired, under another tag."""
+        self._asked[asked.seq] = Asked(asked.seq, tag, asked.command, asked.since, deadline)
+
+    @property
+    def waiting(self) -> tuple[Asked[Tag], ...]:
+        return tuple(self._asked.values())
 
     def abandon(self) -> list[Asked[Tag]]:
         """Everything that will not be answered, because the line is gone."""

@@ -14,7 +14,7 @@ import { EditorState } from '@codemirror/state';
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { Breakpoints } from '../breakpoints';
-import { breakpointGutter, setBreakpoints } from './gutter';
+import { breakpointGutter, setBreakpoints, setOthers, type Others } from './gutter';
 import { setSpot, spotField, type Spot } from './values';
 
 const look = EditorView.theme({
@@ -42,6 +42,8 @@ const look = EditorView.theme({
   '.cell.set::before': { backgroundColor: 'var(--breakpoint)' },
   '.cell.pending::before': { backgroundColor: 'var(--breakpoint)', opacity: '0.5' },
   '.cell.unset::before': { border: '2px solid var(--dim)' },
+  '.cell.others::before': { border: '2px solid var(--others)' },
+  '.cell.also': { boxShadow: 'inset 3px 0 var(--others)' },
   '.cell:focus-visible': { outline: '2px solid var(--accent)', outlineOffset: '-2px' },
 });
 
@@ -108,6 +110,11 @@ export class Editor {
 
   showBreakpoints(breakpoints: Breakpoints): void {
     this.#view.dispatch({ effects: setBreakpoints.of(breakpoints) });
+  }
+
+  /** Those of other viewers, which stop the process too. */
+  showOthers(others: Others): void {
+    this.#view.dispatch({ effects: setOthers.of(others) });
   }
 
   showSpot(spot: Spot | null): void {

@@ -4,7 +4,11 @@ import { RangeSet, StateEffect, StateField } from '@codemirror/state';
 import { EditorView, gutter, GutterMarker } from '@codemirror/view';
 import type { Breakpoint, Breakpoints } from '../breakpoints';
 
+/** The names of those others who stop on a line, by line. */
+export type Others = ReadonlyMap<number, string>;
+
 export const setBreakpoints = StateEffect.define<Breakpoints>();
+export const setOthers = StateEffect.define<Others>();
 
 const breakpointsByLine = StateField.define<ReadonlyMap<number, Breakpoint>>({
   create: () => new Map(),
@@ -16,25 +20,37 @@ const breakpointsByLine = StateField.define<ReadonlyMap<number, Breakpoint>>({
   },
 });
 
+const othersByLine = StateField.define<Others>({
+  create: () => new Map(),
+  update(value, transaction) {
+    for (const effect of transaction.effects) {
+      if (effect.is(setOthers)) return effect.value;
+    }
+    return value;
+  },
+});
+
 class Cell extends GutterMarker {
   constructor(
     readonly line: number,
     readonly breakpoint: Breakpoint | undefined,
+    readonly others: string | undefined,
   ) {
     super();
   }
 
   override eq(other: Cell): boolean {
-    return other.line === this.line && other.breakpoint === this.breakpoint;
+    return other.line === this.line && other.breakpoint === this.breakpoint && other.others === this.others;
   }
 
   override toDOM(): HTMLElement {
     const cell = document.createElement('div');
-    cell.className = `cell ${this.breakpoint?.state ?? 'none'}`;
+    const theirs = this.others === undefined ? '' : this.breakpoint === undefined ? 'others' : 'also';
+    cell.className = `cell ${this.breakpoint?.state ?? 'none'} ${theirs}`;
     cell.setAttribute('role', 'checkbox');
     cell.setAttribute('aria-label', `Breakpoint line ${this.line}`);
     cell.setAttribute('aria-checked', String(this.breakpoint !== undefined));
-    cell.title = explain(this.line, this.breakpoint);
+    cell.title = [explain(this.line, this.breakpoint), ...(this.others ? [`${this.others} stops here.`] : [])].join('\n');
     cell.tabIndex = -1;
     return cell;
   }
@@ -56,16 +72,19 @@ export function breakpointGutter(onToggle: (line: number) => void) {
   const toggle = (view: EditorView, from: number) => onToggle(view.state.doc.lineAt(from).number);
   return [
     breakpointsByLine,
+    othersByLine,
     gutter({
       class: 'breakpoints',
       renderEmptyElements: true,
       markers: () => RangeSet.empty,
       lineMarker: (view, block) => {
         const line = view.state.doc.lineAt(block.from).number;
-        return new Cell(line, view.state.field(breakpointsByLine).get(line));
+        const { state } = view;
+        return new Cell(line, state.field(breakpointsByLine).get(line), state.field(othersByLine).get(line));
       },
       lineMarkerChange: (update) =>
-        update.startState.field(breakpointsByLine) !== update.state.field(breakpointsByLine),
+        update.startState.field(breakpointsByLine) !== update.state.field(breakpointsByLine) ||
+        update.startState.field(othersByLine) !== update.state.field(othersByLine),
       domEventHandlers: {
         click: (view, block) => {
           toggle(view, block.from);

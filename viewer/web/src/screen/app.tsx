@@ -9,6 +9,7 @@ import { Charts } from './charts';
 import { Screen } from './context';
 import { Help } from './help';
 import { NoProcess, NoSuchProcess } from './empty';
+import { Operations } from './operations';
 import { Processes } from './processes';
 import { Side } from './side';
 import { SourcePane } from './source';
@@ -73,6 +74,7 @@ function Chosen({ page }: { page: Page }) {
       <main class="main" key={process}>
         <Subject presence={presence} session={session} />
         <Charts process={process} />
+        <Operations process={process} />
         <SourcePane presence={presence} session={session} />
         <Bottom presence={presence} session={session} />
       </main>

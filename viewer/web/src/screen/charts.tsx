@@ -1,7 +1,7 @@
 import { effect, useComputed, useSignal, type ReadonlySignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import { bytes, clock, percent } from '../format';
+import { bytes, clock, percent, seconds } from '../format';
 import type { Sample } from '../store';
 import { colour } from '../theme';
 import { useScreen } from './context';
@@ -25,6 +25,7 @@ export function Charts({ process }: { process: string }) {
         <Number label="threads" value={numbers?.threads} />
         <Number label="open files" value={numbers?.open_fds} />
         <Number label="children" value={numbers?.children} />
+        <Number label="loop lag" value={numbers?.event_loop_lag} show={seconds} />
         {why.length > 0 && (
           <div title={why.join('\n')}>
             <dt>not readable</dt>
@@ -39,12 +40,18 @@ export function Charts({ process }: { process: string }) {
 const cpuOf = (sample: Sample) => sample.cpu;
 const rssOf = (sample: Sample) => sample.rss;
 
-function Number({ label, value }: { label: string; value: number | null | undefined }) {
+interface NumberProps {
+  label: string;
+  value: number | null | undefined;
+  show?: (value: number) => string;
+}
+
+function Number({ label, value, show = String }: NumberProps) {
   if (value == null) return null;
   return (
     <div>
       <dt>{label}</dt>
-      <dd>{value}</dd>
+      <dd>{show(value)}</dd>
     </div>
   );
 }

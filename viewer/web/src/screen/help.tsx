@@ -40,6 +40,12 @@ export function Help({ open }: { open: Signal<boolean> }) {
         Looking at metrics, source and stacks stops nothing. A breakpoint, Pause and the console begin a debug session,
         which everybody sees; Stop debugging ends yours, and the program runs on.
       </p>
+      <h2>Who drives, and for how long</h2>
+      <p>
+        One viewer of a process drives: continues, steps and pauses. Whoever does so first takes the free seat; others
+        ask for it. What stands runs on by itself when nobody stays: the countdown says when. This page keeps it
+        standing while it is open and you drive, or nobody does.
+      </p>
       <form method="dialog">
         <button>Close</button>
       </form>

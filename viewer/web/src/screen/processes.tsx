@@ -96,6 +96,8 @@ function VirtualRows({ rows }: { rows: readonly Row[] }) {
             <ProcessRow
               key={row.key}
               presence={row.presence}
+              depth={row.depth}
+              childOf={row.childOf}
               style={style}
               chosen={row.key === chosen}
               position={position}
@@ -120,40 +122,52 @@ function layOut(rows: readonly Row[]): { tops: number[]; height: number } {
 
 interface ProcessRowProps {
   presence: Presence;
+  depth: number;
+  childOf: string | null;
   style: { top: string; height: string };
   chosen: boolean;
   position: number;
   size: number;
 }
 
-function ProcessRow({ presence, style, chosen, position, size }: ProcessRowProps) {
+const STEP = 14; // pixels to the right for each generation, as far as there is room
+const DEEPEST = 5;
+
+function ProcessRow({ presence, depth, childOf, style, chosen, position, size }: ProcessRowProps) {
   const { page } = useScreen();
-  const { process } = presence;
+  const { process, parent } = presence;
   const condition = conditionOf(presence);
   const { instance } = levels(process);
   return (
     <div
       id={`process-${process}`}
       class={`row ${condition}`}
-      style={style}
+      style={{ ...style, paddingInlineStart: `${10 + Math.min(depth, DEEPEST) * STEP}px` }}
       role="option"
       aria-selected={chosen}
       aria-posinset={position}
       aria-setsize={size}
-      aria-label={`${process}, ${condition}, pid ${presence.pid} on ${presence.host}`}
-      title={`${process}\npid ${presence.pid} on ${presence.host}`}
+      aria-label={`${process}, ${condition}, pid ${presence.pid} on ${presence.host}${parent === null ? '' : `, child of ${parent}`}`}
+      title={`${process}\npid ${presence.pid} on ${presence.host}${parent === null ? '' : `\nchild of ${parent}`}`}
       onClick={() => page.places.select(process)}
     >
       <ConditionMark condition={condition} />
       <span class="names">
         <span class="name">{instance}</span>
         <span class="dim">
-          {condition === 'running' ? `pid ${presence.pid}` : condition} · {presence.host}
+          {condition === 'running' ? `pid ${presence.pid}` : condition} · {childOf === null ? presence.host : `child of ${shortName(childOf, process)}`}
         </span>
       </span>
       {presence.state === 'online' && <Usage process={process} />}
     </div>
   );
+}
+
+/** A parent's name, without what the two have in common. */
+function shortName(parent: string, child: string): string {
+  const [of, here] = [levels(parent), levels(child)];
+  if (of.namespace !== here.namespace) return parent;
+  return of.service === here.service ? of.instance : `${of.service}/${of.instance}`;
 }
 
 function Usage({ process }: { process: string }) {

@@ -173,7 +173,7 @@ const STATES = { pending: 'not in force', set: 'in force', unset: 'will not stop
 
 function BreakpointList({ session }: { session: Session }) {
   const { page } = useScreen();
-  const all = session.breakpoints.value;
+  const all = session.shown.value;
   if (all.length === 0) return null;
   return (
     <section>

@@ -1,7 +1,8 @@
-import { effect, useSignal, type ReadonlySignal } from '@preact/signals';
+import { computed, effect, useSignal, type ReadonlySignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Editor } from '../editor/editor';
 import { inFile } from '../breakpoints';
+import { othersIn } from '../company';
 import type { Session } from '../session';
 import type { Source, Presence } from '../wire';
 import { useScreen } from './context';
@@ -67,8 +68,14 @@ function Code({ source, session }: { source: Source; session: Session }) {
       if (page.may('control')) void session.toggleBreakpoint(path, line);
       else session.why.value = 'Your token lacks the scope control, which breakpoints need.';
     });
+    const { company } = session.driving;
+    const whose = computed(() => [company.value.breakpoints, company.value.names] as const); // not its countdown
     const stops = [
-      effect(() => editor.showBreakpoints(inFile(session.breakpoints.value, path))),
+      effect(() => {
+        void whose.value;
+        editor.showOthers(othersIn(company.peek(), path));
+      }),
+      effect(() => editor.showBreakpoints(inFile(session.shown.value, path))),
       effect(() => {
         const frame = session.frame.value;
         const here = frame !== null && frame.source?.path === path;
