@@ -9,15 +9,19 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench import evaluate, idle, importing, slowdown
+from bench import at_sidecar, cycles, evaluate, idle, importing, operations, slowdown, stopping
 from bench.report import Report
 from tests.pythons import as_variable, environments
 
 COMPARISONS: Mapping[str, tuple[Callable[[], Awaitable[Report]], str]] = {
     "evaluate": (evaluate.measure, "evaluate through the whole path, beside DAP straight to pydevd"),
+    "sidecar": (at_sidecar.measure, "evaluate and one look at the sidecar itself, beside debugpy's adapter"),
     "idle": (idle.measure, "memory and CPU of an idle tap and sidecar, beside debugpy.listen()"),
     "import": (importing.measure, "time to import the tap, beside importing debugpy"),
-    "slowdown": (slowdown.measure, "a call-heavy loop with the tap idle, attached and detached, beside none"),
+    "stopping": (stopping.measure, "how long a thread stands for one look, beside debugpy with its adapter"),
+    "cycles": (cycles.measure, "200 times attached and detached: time, and what is left behind"),
+    "operations": (operations.measure, "an operation that the program measures, beside an empty block"),
+    "slowdown": (slowdown.measure, "busy loops with the tap idle, attached and detached, beside none"),
 }
 
 

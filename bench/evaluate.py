@@ -2,13 +2,10 @@
 that stands on pydevd's own socket. Two processes stopped at the same line, requests interleaved."""
 
 import asyncio
-import itertools
-import json
-import socket
 import sys
 import time
-from typing import Any
 
+from bench.dap import Client
 from bench.report import Figure, Report, median, percentile
 from bench.site import fresh_site, program
 from tests.support.debuggee import running
@@ -19,43 +16,11 @@ _PACE = 0.015
 """Seconds between rounds: a broker takes so many calls a second from one viewer, and this is not about that."""
 
 
-class Straight:
-    """A DAP client on pydevd's socket: nothing between it and the process."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._numbers = itertools.count(1)
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    async def message(self) -> dict[str, Any]:
-        header = await self._reader.readuntil(b"\r\n\r\n")
-        length = int(header.split(b":")[1].split(b"\r")[0])
-        body: dict[str, Any] = json.loads(await self._reader.readexactly(length))
-        return body
-
-    async def event(self, name: str) -> dict[str, Any]:
-        while True:
-            message = await self.message()
-            if message.get("event") == name:
-                body: dict[str, Any] = message["body"]
-                return body
-
-    async def request(self, command: str, **arguments: Any) -> dict[str, Any]:
-        number = next(self._numbers)
-        request = {"seq": number, "type": "request", "command": command, "arguments": arguments}
-        body = json.dumps(request).encode()
-        self._writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        while True:
-            message = await self.message()
-            if message.get("request_seq") == number:
-                return message
-
-
 async def measure() -> Report:
     stops, straight_program = program("stops.py"), program("stops_straight.py")
-    connected: asyncio.Future[Straight] = asyncio.get_running_loop().create_future()
+    connected: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
     server = await asyncio.start_server(
-        lambda reader, writer: connected.set_result(Straight(reader, writer)), "127.0.0.1", 0, limit=2**24
+        lambda reader, writer: connected.set_result(Client(reader, writer)), "127.0.0.1", 0, limit=2**24
     )
     port = server.sockets[0].getsockname()[1]
     command = (sys.executable, str(straight_program.path), str(port))

@@ -1,26 +1,26 @@
-"""What a call-heavy loop pays for the tap: idle, attached without a breakpoint, and detached again.
+"""What busy loops pay for the tap: idle, attached, with a breakpoint elsewhere, and detached again.
 
-One process for each mode, rounds interleaved; the peers are the same loop without anything, and under
-`debugpy.listen()` with nobody attached.
+Three loops: calls, asyncio tasks, threads with a queue. One process for each mode, rounds interleaved; the peers are
+the same loops without anything, and under `debugpy.listen()` with nobody attached.
 """
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from bench.report import Figure, Report, median
 from bench.site import fresh_site, program
+from sonde_wire import bus
 from tests.support.debuggee import Running, interpreters, running
 from tests.support.site import Site, appeared
 
-_ROUNDS = 9
+_ROUNDS = 7
+_LOOPS = ("calls", "tasks", "threads")
 
 
-async def _round(process: Running) -> float:
-    assert process.process.stdin is not None
+async def _round(process: Running, loop: str) -> float:
+    await process.hears(loop)
     assert process.process.stdout is not None
-    process.process.stdin.write(b"\n")
     return float(await process.process.stdout.readline())
 
 
@@ -29,41 +29,42 @@ async def measure() -> Report:
     async with fresh_site() as site:
         for version, python in interpreters().items():
             figures += await _measure_on(site, version, python)
-    return Report("slowdown of a call-heavy loop", "no debugger, and debugpy.listen()", tuple(figures))
+    return Report("slowdown of busy loops", "no debugger, and debugpy.listen()", tuple(figures))
 
 
 async def _measure_on(site: Site, version: str, python: str) -> list[Figure]:
-    calls = str(program("calls.py").path)
-    service = "calls-" + version
-    run = (sys.executable, "-m", "sonde_agent", "run", "--service", service, "--python", python, "--", calls)
+    loops = program("loops.py")
+    path = str(loops.path)
+    service = "loops-" + version
+    run = (sys.executable, "-m", "sonde_agent", "run", "--service", service, "--python", python, "--", path)
     async with AsyncExitStack() as stack:
         viewer = await stack.enter_async_context(site.viewer())
-        bare = await stack.enter_async_context(running(python, calls, env=site.environment))
-        listening = await stack.enter_async_context(running(python, calls, "listen", env=site.environment))
+        bare = await stack.enter_async_context(running(python, path, env=site.environment))
+        listening = await stack.enter_async_context(running(python, path, "listen", env=site.environment))
         tapped = await stack.enter_async_context(running(*run, env=site.environment))
         for process in (bare, listening, tapped):
             await process.says("ready")
         (presence,) = await appeared(viewer, service)
 
-        ratios: dict[str, list[float]] = {
-            "tap idle": [],
-            "attached": [],
-            "detached": [],
-            "debugpy.listen": [],
-        }
+        figures: list[Figure] = []
 
-        async def beside(mode: str, measured: Callable[[], Awaitable[float]]) -> None:
-            for _ in range(_ROUNDS):
-                base = await _round(bare)
-                ratios[mode].append(await measured() / base)
+        async def beside(mode: str, process: Running) -> None:
+            for loop in _LOOPS:
+                ratios = []
+                for _ in range(_ROUNDS):
+                    base = await _round(bare, loop)
+                    ratios.append(await _round(process, loop) / base)
+                figures.append(Figure(f"{version} {loop}: {mode} / none", median(ratios), "ratio"))
 
-        await beside("tap idle", lambda: _round(tapped))
-        await beside("debugpy.listen", lambda: _round(listening))
-        async with viewer.debug(presence.process):
-            await beside("attached", lambda: _round(tapped))
+        await beside("tap idle", tapped)
+        await beside("debugpy.listen", listening)
+        async with viewer.debug(presence.process) as session:
+            await beside("attached", tapped)
+            await session.set_breakpoints(path, [loops.line("stop elsewhere")])
+            await beside("breakpoint elsewhere", tapped)
         async for changed in viewer.watch("presence", presence.process):
-            if getattr(changed, "debugger", "") == "detached":
+            if isinstance(changed, bus.Presence) and changed.debugger == "detached":
                 break
         await asyncio.sleep(0.5)  # the tap takes tracing off after the line to pydevd is closed
-        await beside("detached", lambda: _round(tapped))
-        return [Figure(f"{version} {mode} / none", median(taken), "ratio") for mode, taken in ratios.items()]
+        await beside("detached", tapped)
+        return sorted(figures, key=lambda each: each.name)
