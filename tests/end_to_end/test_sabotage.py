@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sonde_viewer import DapError, DebugSession, Refused, SessionClosed, Viewer
-from sonde_wire import bus
+from sonde_wire import Reason, bus
 from tests.support import expect, parts
 from tests.support.debuggee import Program, Running
 from tests.support.site import Site, appeared, site
@@ -148,7 +148,7 @@ async def test_a_killed_viewer_takes_its_stop_with_it(here: Site, viewer: Viewer
         await runs_on(program, int(line.split()[1].rstrip(")")))
 
 
-async def test_two_viewers_that_continue_at_once_in_a_hot_loop_both_go_on(
+async def test_of_two_viewers_that_continue_at_once_in_a_hot_loop_one_drives_and_the_other_is_told_so(
     here: Site, viewer: Viewer, looping: Program
 ) -> None:
     async with (
@@ -158,16 +158,24 @@ async def test_two_viewers_that_continue_at_once_in_a_hot_loop_both_go_on(
         colleague.debug(mine.process) as theirs,
     ):
         await theirs.set_breakpoints(str(looping.path), [looping.line("stop here")])
+        drivers: set[DebugSession] = set()
         for _ in range(10):
             await asyncio.gather(mine.stopped(), theirs.stopped())
-            await asyncio.gather(mine.continue_(), theirs.continue_())
+            both = await asyncio.gather(mine.continue_(), theirs.continue_(), return_exceptions=True)
+            for session, came in zip((mine, theirs), both, strict=True):
+                if came is None:
+                    drivers.add(session)
+                else:
+                    assert isinstance(came, Refused)
+                    assert came.failure.reason is Reason.NOT_DRIVER
+        (driver,) = drivers
         await asyncio.gather(mine.stopped(), theirs.stopped())
         frames = await theirs.stack()
         assert frames[0]["line"] == looping.line("stop here")
         stopped = await count(mine)
         await theirs.set_breakpoints(str(looping.path), [])
         await mine.set_breakpoints(str(looping.path), [])
-        await theirs.continue_()
+        await driver.continue_()
         await runs_on(program, stopped)
 
 
@@ -210,8 +218,10 @@ async def test_what_evaluates_to_too_much_or_to_nothing_that_can_be_shown_hurts_
         standing(viewer, looping) as session,
     ):
         async with colleague.debug(session.process) as other:
+            copied = await session.evaluate("'x' * 40_000_000", context="clipboard")
+            assert len(copied["result"]) < 1_100_000
             with pytest.raises(DapError, match="too large"):
-                await session.evaluate("'x' * 40_000_000", context="clipboard")
+                await session.evaluate("(_ for _ in ()).throw(ValueError('x' * 40_000_000))")
             assert len((await session.evaluate("'x' * 40_000_000"))["result"]) < 100_000
             assert "Broken" in (await session.evaluate("broken"))["result"]
             stopped = await count(other)

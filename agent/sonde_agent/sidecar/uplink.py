@@ -206,6 +206,8 @@ class Uplink:
         async for message in line:
             try:
                 if topics.read_broker_presence(message.topic):
+                    if not message.payload:
+                        continue  # a broker that said that it leaves takes its retained presence away
                     presence = codec.decode(message.payload, bus.BrokerPresence)
                     if presence.state == "lost":
                         self._owner.broker_lost(presence.broker)
