@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests import page
@@ -17,6 +19,8 @@ from tests.pythons import ROOT, WANTED, as_variable, environments
 from tests.support import parts
 
 ON_EVERY_INTERPRETER = ("tests/wire", "tests/agent")
+AT_A_TIME = 3
+"""Runs of pytest. More of them on two cores are no faster, and reach the deadlines of single tests."""
 
 
 def say(text: str) -> None:
@@ -61,6 +65,52 @@ def pytest(python: str, *arguments: str, **variables: str) -> int:
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False).returncode
 
 
+@dataclass(frozen=True)
+class Lane:
+    """One run of pytest, beside others: the tests wait more than they compute."""
+
+    name: str
+    python: str
+    paths: tuple[str, ...]
+
+    def run(self, **variables: str) -> bool:
+        """Whether all passed. What it prints is shown whole, when it has ended."""
+        began = time.monotonic()
+        command = [self.python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *self.paths]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        say(f"== {self.name}: {time.monotonic() - began:.0f} s\n{_without_dots(done.stdout)}")
+        return done.returncode == 0
+
+
+def _without_dots(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.endswith("%]"))
+
+
+def lanes(pythons: dict[str, str]) -> list[Lane]:
+    """The longest first."""
+    rest = tuple(sorted(f"tests/{each.name}" for each in (ROOT / "tests").iterdir() if _has_tests(each)))
+    found = []
+    for version, python in pythons.items():
+        name = f"CPython {version}"
+        found.append(Lane(f"{name}: {' '.join(ON_EVERY_INTERPRETER)}", python, ON_EVERY_INTERPRETER))
+        if python == sys.executable:
+            others = tuple(each for each in rest if each not in ON_EVERY_INTERPRETER)
+            found.insert(0, Lane(f"{name}: {' '.join(others)}", python, others))
+    return found
+
+
+def _has_tests(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.rglob("test_*.py"))
+
+
 def main(arguments: list[str]) -> int:
     began = time.monotonic()
     os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
@@ -80,11 +130,12 @@ def main(arguments: list[str]) -> int:
     say("== the page")
     if page.main("test"):
         failed.append("the page")
-    for version, python in pythons.items():
-        here = python == sys.executable
-        say(f"== CPython {version}: {'everything' if here else ' '.join(ON_EVERY_INTERPRETER)}")
-        if pytest(python, *(() if here else ON_EVERY_INTERPRETER), SONDE_TEST_PYTHONS=programs):
-            failed.append(f"CPython {version}")
+    wanted = lanes(pythons)
+    for lane in wanted:
+        say(f"== begun: {lane.name}")
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        passed = list(pool.map(lambda lane: lane.run(SONDE_TEST_PYTHONS=programs), wanted))
+    failed += [lane.name for lane, good in zip(wanted, passed, strict=True) if not good]
 
     say(f"== tested on CPython {', '.join(sorted(pythons))} in {time.monotonic() - began:.0f} s")
     for line in left_out:

@@ -4,13 +4,13 @@ Its tasks and futures, in C and in Python, are read alike, by their types and ne
 program's classes. Copies of asyncio's tables are made in C, in one step, while the loops go on.
 """
 
-import gc
 import sys
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
 from sonde_agent.tap import inert, loops
+from sonde_agent.tap.heap import living
 from sonde_agent.tap.identity import plain
 
 MOST_AWAITED = 10_000
@@ -120,7 +120,7 @@ class Asyncio:
         if type(eager) is set:
             found += eager.copy()
         if sys.version_info >= (3, 14):  # those in C are in no table that can be read from here
-            found += [each for each in gc.get_objects() if self.is_task(each)]
+            found += living(*self._of_tasks)
         return list({id(task): task for task in found if task is not None}.values())
 
     def _age(self, task: Any) -> tuple[int, str]:

@@ -2,10 +2,11 @@
 taking them. Before 3.12 functions are traced, not code, and all of this does nothing.
 """
 
-import gc
 import sys
 from collections.abc import Iterator
-from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, FunctionType, GeneratorType
+from types import CodeType, FrameType, FunctionType
+
+from sonde_agent.tap.heap import living, suspended_frames
 
 if sys.version_info >= (3, 12):
 
@@ -17,21 +18,7 @@ if sys.version_info >= (3, 12):
 
     def suspended_codes() -> list[CodeType]:
         """Of coroutines and generators that exist now. By identity: equal code may come from another file."""
-        frames = [_frame_of(each) for each in gc.get_objects()]
-        return list({id(frame.f_code): frame.f_code for frame in frames if frame is not None}.values())
-
-    def _frame_of(something: object) -> FrameType | None:
-        """Compares types by identity, because anything else may run code of the program's metaclasses."""
-        kind = type(something)
-        if kind is CoroutineType:
-            frame: FrameType | None = something.cr_frame
-        elif kind is GeneratorType:
-            frame = something.gi_frame
-        elif kind is AsyncGeneratorType:
-            frame = something.ag_frame
-        else:
-            return None
-        return frame
+        return list({id(frame.f_code): frame.f_code for frame in suspended_frames()}.values())
 
     def add_lines(code: CodeType) -> None:
         monitoring = sys.monitoring
@@ -50,7 +37,7 @@ if sys.version_info >= (3, 12):
     def _all_codes() -> Iterator[CodeType]:
         """Of functions, of what runs or is suspended (a module's own code is nowhere else), and of functions in
         these that nobody has made at the moment."""
-        waiting = [each.__code__ for each in gc.get_objects() if type(each) is FunctionType]
+        waiting = [each.__code__ for each in living(FunctionType)]
         waiting += suspended_codes()
         for frame in sys._current_frames().values():
             inner: FrameType | None = frame

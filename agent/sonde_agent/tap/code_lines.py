@@ -9,7 +9,6 @@ Nothing is compiled for it: that would issue the program's warnings once more.
 # pathlib costs a program that does not use it more at start than it would be worth here.
 # ruff: noqa: PTH119
 
-import gc
 import marshal
 import os
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 from sonde_agent.records import Record
 from sonde_agent.tap import inert, sources
+from sonde_agent.tap.heap import living
 
 _HEADER = 16
 """Bytes of a .pyc before its code: magic, flags, and the source's time and size or its hash (PEP 552)."""
@@ -114,9 +114,8 @@ class _SameFile:
 
 def _living() -> Iterator[tuple[CodeType, dict[str, Any] | None]]:
     """Code that can still run, with the names of the module that it runs in."""
-    for each in gc.get_objects():
-        if type(each) is FunctionType:
-            yield each.__code__, each.__globals__
+    for each in living(FunctionType):
+        yield each.__code__, each.__globals__
     for innermost in sys._current_frames().values():
         frame: FrameType | None = innermost
         while frame is not None:

@@ -9,10 +9,11 @@ import gc
 import sys
 import threading
 from collections.abc import Callable
-from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType, SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any, TypeVar
 
 from sonde_agent.tap import code_events
+from sonde_agent.tap.heap import suspended_frames
 from sonde_agent.tap.pydevd import Pydevd
 
 T = TypeVar("T")
@@ -123,23 +124,9 @@ def _release_frames(pydevd: Pydevd) -> None:
     """Each frame that was traced keeps what traced it for as long as it lives, and some live as long as the
     program: the loop of a worker, a coroutine that waits. So does each thread."""
     pydevd.tracing._last_tracing_func_thread_local = threading.local()
-    for frame in (*without_collection(sys._current_frames).values(), *_suspended_frames()):
+    for frame in (*without_collection(sys._current_frames).values(), *suspended_frames()):
         inner: FrameType | None = frame
         while inner is not None:
             if inner.f_trace is not None:
                 inner.f_trace = None
             inner = inner.f_back
-
-
-def _suspended_frames() -> list[FrameType]:
-    """Types are compared by identity, because anything else may run code of the program's metaclasses."""
-    found: list[FrameType | None] = []
-    for each in gc.get_objects():
-        kind = type(each)
-        if kind is CoroutineType:
-            found.append(each.cr_frame)
-        elif kind is GeneratorType:
-            found.append(each.gi_frame)
-        elif kind is AsyncGeneratorType:
-            found.append(each.ag_frame)
-    return [frame for frame in found if frame is not None]
