@@ -95,15 +95,23 @@ def _without_dots(text: str) -> str:
 
 
 def lanes(pythons: dict[str, str]) -> list[Lane]:
-    """The longest first."""
-    rest = tuple(sorted(f"tests/{each.name}" for each in (ROOT / "tests").iterdir() if _has_tests(each)))
-    found = []
+    """Of about the same length, so that they end together."""
+    inner = ("tests/wire", "tests/agent/sidecar", "tests/agent/tap")
+    outer = tuple(
+        f"tests/agent/{each.name}"
+        for each in sorted((ROOT / "tests/agent").iterdir())
+        if f"tests/agent/{each.name}" not in inner and (each.match("test_*.py") or _has_tests(each))
+    )
+    others = tuple(
+        f"tests/{each.name}"
+        for each in sorted((ROOT / "tests").iterdir())
+        if f"tests/{each.name}" not in ON_EVERY_INTERPRETER and _has_tests(each)
+    )
+    here = next(version for version, python in pythons.items() if python == sys.executable)
+    found = [Lane(f"CPython {here}: {' '.join(others)}", sys.executable, others)]
     for version, python in pythons.items():
-        name = f"CPython {version}"
-        found.append(Lane(f"{name}: {' '.join(ON_EVERY_INTERPRETER)}", python, ON_EVERY_INTERPRETER))
-        if python == sys.executable:
-            others = tuple(each for each in rest if each not in ON_EVERY_INTERPRETER)
-            found.insert(0, Lane(f"{name}: {' '.join(others)}", python, others))
+        found.append(Lane(f"CPython {version}: {' '.join(inner)}", python, inner))
+        found.append(Lane(f"CPython {version}: the rest of tests/agent", python, outer))
     return found
 
 
