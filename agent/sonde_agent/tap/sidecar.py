@@ -6,6 +6,9 @@ Where there is no shell it is a plain child.
 
 Where it will be is decided before it is started, in a directory that is made first, so that the children of the
 process, which may come before it has started, know whom to wait for: one sidecar is enough for all.
+
+It is not started by `subprocess`, which waits until a pipe is closed that a fork of the program at that moment would
+keep open.
 """
 
 # pathlib costs a program that does not use it more at start than it would be worth here.
@@ -14,11 +17,13 @@ process, which may come before it has started, know whom to wait for: one sideca
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from sonde_agent import link
 from sonde_agent.records import Record
@@ -32,9 +37,13 @@ BUS_VARIABLE = "SONDE_BUS"
 _LONGEST_DIRECTORY = 80
 """Of a Unix socket's path the system takes 107 bytes."""
 _Socket = socket.socket
-"""As it was: gevent may replace it later, and its sockets need what only its own greenlets have."""
+_posix_spawn = os.posix_spawn
+_waitpid = os.waitpid
+"""As they were: gevent may replace them later, and its own need what only its greenlets have."""
 _IN_BACKGROUND = '"$@" &'
 _LONGEST_ANNOUNCEMENT = 65536
+_SIGNALS_OF_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+"""That it ignores; whoever it starts must not."""
 
 
 class Place(Record):
@@ -72,12 +81,8 @@ class Sidecar:
         self.place = named or of_parent or _new_place()
         self._is_to_start = named is None and of_parent is None
         self._patient_until: float | None = None
-        if named is None:
-            # Imported here, in the thread that called start(): an import in our own thread could meet the
-            # program's in the middle of a circular one.
-            import subprocess
-
-            self._popen = subprocess.Popen
+        self._pipe: list[int] = []
+        """While a sidecar is being started."""
 
     @property
     def is_named(self) -> bool:
@@ -85,7 +90,10 @@ class Sidecar:
         return self._named is not None
 
     def of_child(self) -> "Sidecar":
-        """For a forked child."""
+        """For a forked child. In the child: closes its copies of what the parent is starting one with."""
+        for descriptor in self._pipe:
+            with suppress(OSError):
+                os.close(descriptor)
         return Sidecar(self._named, self._bus, None if self._named else self.place)
 
     def connect(self) -> socket.socket:
@@ -122,12 +130,13 @@ class Sidecar:
                 f"and name it in {link.SIDECAR_VARIABLE}"
             )
         directory = os.path.dirname(place.address.path or "")
-        reading, writing = os.pipe()
+        reading, writing = self._pipe = list(os.pipe())
         try:
             os.mkdir(directory, 0o700)
             try:
                 self._spawn(writing, directory)
             finally:
+                self._pipe.remove(writing)
                 os.close(writing)
             announcement = _read_line(reading, time.monotonic() + START_TIMEOUT)
             return _place_from(announcement)
@@ -138,32 +147,48 @@ class Sidecar:
                 os.rmdir(directory)
             raise
         finally:
+            self._pipe.remove(reading)
             os.close(reading)
 
     def _spawn(self, writing: int, directory: str) -> None:
+        announced = max(writing, 2) + 1
         # -P: a file of the program's working directory must not stand in for a module of the sidecar's
-        command = [sys.executable, "-P", "-m", "sonde_agent.sidecar", "--announce-fd", str(writing)]
+        command = [sys.executable, "-P", "-m", "sonde_agent.sidecar", "--announce-fd", str(announced)]
         command += ["--follow-pid", str(os.getpid()), "--directory", directory]
         environment = children.without_injection(os.environ)
         if self._bus:
             environment[BUS_VARIABLE] = self._bus  # its password would be readable on the command line
         for words in (["/bin/sh", "-c", _IN_BACKGROUND, "sh", *command], command):
             try:
-                starter = self._popen(
+                starter = _posix_spawn(
+                    words[0],
                     words,
-                    stdin=-3,
-                    stdout=-3,
-                    stderr=-3,
-                    pass_fds=(writing,),
-                    start_new_session=True,
-                    env=environment,
+                    environment,
+                    file_actions=[(os.POSIX_SPAWN_DUP2, writing, announced), *_without_ours(announced)],
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=_SIGNALS_OF_PYTHON,
                 )
             except FileNotFoundError:
                 continue
             if words is not command:
-                starter.wait()
+                with suppress(ChildProcessError):  # the program waits for whatever ends
+                    _waitpid(starter, 0)
             return
         raise FileNotFoundError(sys.executable)
+
+
+def _without_ours(kept: int) -> list[tuple[Any, ...]]:
+    """Nothing to read or to write, and none of the program's files, of which a server's listening sockets are inherited."""
+    actions: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, 0, 1),
+        (os.POSIX_SPAWN_DUP2, 0, 2),
+    ]
+    with suppress(OSError):
+        ours = sorted(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208 - pathlib is not imported here
+        actions += [(os.POSIX_SPAWN_CLOSE, each) for each in ours if each > 2 and each != kept]
+    return actions
 
 
 def _new_place() -> Place:

@@ -271,15 +271,18 @@ def test_children_are_left_alone_when_nobody_wants_them(
         assert program.end() == (3, "parent 6\n", "")
 
 
-def test_a_family_shares_the_sidecar_that_the_first_has_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["before it starts", "while it starts"])
+def test_a_family_shares_the_sidecar_that_the_first_has_started(tmp_path: Path, moment: str) -> None:
     """It lives as long as the last of them."""
-    source = """
+    source = f"""
         import os
         import sys
         import time
         import sonde_agent
         sonde_agent.start("shop")
-        if os.fork() == 0:  # before there can be a sidecar
+        while {moment == "while it starts"} and not os.listdir(os.environ["TMPDIR"]):
+            pass
+        if os.fork() == 0:
             os.setsid()
             sys.stdin.readline()
             while sonde_agent.status().state != "serving":
