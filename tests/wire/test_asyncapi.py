@@ -41,14 +41,19 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_every_topic_is_a_channel() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
-    marked = {"{namespace}": "n", "{service}": "s", "{instance}": "i", "{broker}": "b"}
+    marked = {"{namespace}": "n", "{service}": "s", "{instance}": "i", "{broker}": "b", "{probe}": "p"}
     filled = set()
     for address in addresses:
         for parameter, level in marked.items():
             address = address.replace(parameter, level)
         filled.add(address)
     built = {topics.of_process(Address("n", "s", "i"), channel) for channel in Channel}
-    built |= {topics.replies_to("b"), topics.presence_of_broker("b"), rpc.WEBSOCKET_PATH}
+    built |= {
+        topics.replies_to("b"),
+        topics.presence_of_broker("b"),
+        topics.of_probe("p"),
+        rpc.WEBSOCKET_PATH,
+    }
     assert filled == built
 
 

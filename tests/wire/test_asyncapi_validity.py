@@ -36,6 +36,12 @@ def payload_of(golden: str) -> tuple[str, Any]:
             return message.format("Command"), value
         case "reply":
             return message.format("Reply"), value
+        case "probe":
+            return message.format("Probe"), value
+        case "probe_removed":
+            return "#/components/schemas/ProbeRemoved", value
+        case "probe_report":
+            return message.format("ProbeReport"), value
         case "method" if rest.endswith(".params"):
             frame = {"jsonrpc": "2.0", "id": 1, "method": method, "params": value}
             return message.format(f"{method}.request"), frame

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from sonde_wire import bus, codec, errors, local, rpc
+from sonde_wire import bus, codec, errors, local, looking, probes, rpc
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,13 +19,16 @@ BUS_MESSAGES: dict[str, Any] = {
     "metrics": bus.Metrics,
     "events": bus.EventBatch,
     "reply": bus.Reply,
+    "probe": probes.Probe,
+    "probe_removed": probes.ProbeRemoved,
+    "probe_report": probes.ProbeReport,
 }
 FRAMES: dict[str, Any] = {
     "request": rpc.Request,
     "response": rpc.Response,
     "notification": rpc.Notification,
 }
-ROOTS = {bus.BusMessage, bus.Event, bus.Operation, rpc.Params, rpc.Method}
+ROOTS = {bus.BusMessage, bus.Event, bus.Operation, probes._Part, rpc.Params, rpc.Method}
 """Structs that never travel themselves: others are derived from them, or they describe a method."""
 
 
@@ -58,6 +61,8 @@ def needed() -> Iterator[str]:
     yield from ("presence.online", "presence.ended", "presence.lost")
     yield from ("broker_presence.online", "broker_presence.lost")
     yield from ("metrics", "events", "reply.result", "reply.failure", "site")
+    yield from ("probe_removed", "probe_report", "probe")
+    yield from (f"probe.{tag_of(each)}" for each in get_args(probes.Kind) if each is not probes.Snapshot)
     yield from (f"event.{tag_of(each)}" for each in get_args(bus.AnyEvent))
     yield from (f"command.{tag_of(each)}" for each in get_args(bus.AnyOperation))
     for method in rpc.METHODS:
@@ -71,8 +76,8 @@ def structs_within(value: Any) -> Iterator[type[msgspec.Struct]]:
         yield type(value)
         for field in value.__struct_fields__:
             yield from structs_within(getattr(value, field))
-    elif isinstance(value, tuple):
-        for each in value:
+    elif isinstance(value, tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
             yield from structs_within(each)
 
 
@@ -91,7 +96,7 @@ def test_every_struct_of_the_wire_is_met_in_some_golden_file() -> None:
     }
     defined = {
         each
-        for module in (bus, rpc, local)
+        for module in (bus, looking, probes, rpc, local)
         for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, msgspec.Struct) and each.__module__ == module.__name__
     }

@@ -1,6 +1,8 @@
-"""A task on the bus ends when it is told to, also when the MQTT client lost the word."""
+"""A task on the bus ends when it is told to, also when the MQTT client lost the word; a line that breaks makes no noise."""
 
 import asyncio
+import gc
+import logging
 from typing import Self
 
 import aiomqtt
@@ -100,3 +102,28 @@ async def test_a_connection_that_is_given_up_while_it_is_made_leaves_nothing_beh
     left = asyncio.all_tasks() - before
     if left:
         await asyncio.wait(left)
+
+
+async def test_a_line_that_breaks_while_nobody_waits_for_it_is_no_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def leaves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(b"\x20\x02\x00\x00")  # CONNACK: accepted
+        await writer.drain()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(leaves, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with caplog.at_level(logging.WARNING):
+        async with mqtt.connect(mqtt.BusUrl("127.0.0.1", port), client_id="c") as line:
+            with pytest.raises(mqtt.BusLost):
+                while True:
+                    await line.publish("t", b"")
+                    await asyncio.sleep(0)
+        server.close()
+        await server.wait_closed()
+        del line
+        gc.collect()
+        await asyncio.sleep(0)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

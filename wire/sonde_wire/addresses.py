@@ -93,8 +93,25 @@ class Selector(Struct, frozen=True):
             and _level_matches(self.instance, address.instance)
         )
 
+    def overlaps(self, other: "Selector") -> bool:
+        """Whether a process could match both."""
+        return all(
+            _levels_overlap(mine, theirs)
+            for mine, theirs in (
+                (self.namespace, other.namespace),
+                (self.service, other.service),
+                (self.instance, other.instance),
+            )
+        )
+
     def __str__(self) -> str:
         return f"{self.namespace}/{self.service}/{self.instance}"
+
+
+def _levels_overlap(one: str, other: str) -> bool:
+    if one.endswith("*") and other.endswith("*"):
+        return one[:-1].startswith(other[:-1]) or other[:-1].startswith(one[:-1])
+    return _level_matches(one, other) if one.endswith("*") else _level_matches(other, one)
 
 
 def _level_matches(pattern: str, level: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import Raw, Struct
 
-from sonde_wire import bus, rpc, topics
+from sonde_wire import bus, looking, probes, rpc, topics
 from sonde_wire.addresses import Address
 from sonde_wire.errors import Failure
 from sonde_wire.topics import Channel
@@ -32,13 +32,13 @@ _RESULTS = (
     bus.SessionState,
     bus.LeaseState,
     bus.SeatState,
-    bus.Stacks,
-    bus.Source,
-    bus.Sources,
-    bus.Tasks,
-    bus.Modules,
-    bus.Runtime,
-    bus.Diagnosis,
+    looking.Stacks,
+    looking.Source,
+    looking.Sources,
+    looking.Tasks,
+    looking.Modules,
+    looking.Runtime,
+    looking.Diagnosis,
 )
 _DAP = "of the Debug Adapter Protocol, in its own shape"
 
@@ -47,6 +47,7 @@ _PARAMETERS = {
     "service": "Second level of the process's address",
     "instance": "Third level of the process's address",
     "broker": "Id of a broker",
+    "probe": "Id of a probe",
 }
 
 
@@ -92,6 +93,24 @@ _TOPICS = (
         action="receive",
         message=bus.Metrics,
         summary="What a process uses; the newest replaces all before it.",
+    ),
+    _Topic(
+        name="processProbes",
+        address=_of_process(Channel.PROBES),
+        action="receive",
+        message=probes.ProbeReport,
+        summary="The state of a process's probes; the newest replaces all before it.",
+        qos=1,
+        retain=True,
+    ),
+    _Topic(
+        name="probes",
+        address=topics.of_probe("{probe}"),
+        action="send",
+        message=probes.Probe,
+        summary="A probe that processes are to have. ProbeRemoved takes its place when it is removed.",
+        qos=1,
+        retain=True,
     ),
     _Topic(
         name="processCommands",
@@ -348,7 +367,15 @@ def _any_of(kinds: Iterable[type[Struct]]) -> Json:
 def _schemas() -> Json:
     """Of every message and what it holds, by name."""
     kinds: list[Any] = [topic.message for topic in _TOPICS]
-    kinds += [*get_args(bus.AnyEvent), *_RESULTS, rpc.Request, rpc.Response, rpc.Notification, Failure]
+    kinds += [
+        *get_args(bus.AnyEvent),
+        *_RESULTS,
+        probes.ProbeRemoved,
+        rpc.Request,
+        rpc.Response,
+        rpc.Notification,
+        Failure,
+    ]
     kinds += [method.params for method in rpc.METHODS.values()]
     kinds += [method.result for method in rpc.METHODS.values() if method.result is not Raw]
     kinds += [params for params, _ in rpc.NOTIFICATIONS.values()]
@@ -366,6 +393,7 @@ def _inside_raw() -> Mapping[tuple[type[Struct], str], Json]:
     return {
         (bus.EventBatch, "events"): events,
         (rpc.EventItems, "events"): events,
+        (rpc.ProbeResults, "events"): events,
         (rpc.PresenceItems, "presence"): {"type": "array", "items": _reference(bus.Presence)},
         (rpc.MetricItems, "metrics"): {"type": "array", "items": _reference(bus.Metrics)},
         (bus.DapEvent, "message"): event,

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sonde_wire.addresses import END, ProcessName
 from sonde_wire.errors import Failure
+from sonde_wire.probes import Captured, ProbeId, ProbeStatus, Value
 
 BootId = Annotated[
     str, Meta(pattern=rf"^[0-9a-f]{{32}}{END}", description="128 random bits, new each time a process starts")
@@ -180,6 +181,46 @@ class DapEvent(Event, frozen=True, kw_only=True, tag="dap"):
     message: Raw
 
 
+class ProbeChanged(Event, frozen=True, kw_only=True, tag="probe_changed"):
+    """A probe has another state in this process than before."""
+
+    status: ProbeStatus
+
+
+class SnapshotTaken(Event, frozen=True, kw_only=True, tag="snapshot_taken"):
+    """It never changes, and is found again by `snapshot_id`."""
+
+    probe: ProbeId
+    hit: int
+    """Its number among the hits of the probe in this process."""
+    captured: Captured
+
+
+class ProbeLogged(Event, frozen=True, kw_only=True, tag="probe_logged"):
+    probe: ProbeId
+    hit: int
+    message: str
+    path: str
+    line: int
+    thread: str = ""
+
+
+class WatchChanged(Event, frozen=True, kw_only=True, tag="watch_changed"):
+    probe: ProbeId
+    hit: int
+    expression: str
+    now: Value
+    path: str
+    line: int
+    before: Value | None = None
+    """None at the first hit."""
+    thread: str = ""
+
+
+def snapshot_id(event: SnapshotTaken) -> str:
+    return f"{event.boot[:12]}-{event.seq}"
+
+
 AnyEvent = (
     ProcessStarted
     | ProcessEnded
@@ -191,6 +232,10 @@ AnyEvent = (
     | LeaseChanged
     | BreakpointsChanged
     | DapEvent
+    | ProbeChanged
+    | SnapshotTaken
+    | ProbeLogged
+    | WatchChanged
 )
 
 
@@ -428,139 +473,3 @@ class SeatState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     driver: str | None = None
     viewer: str | None = None
     asking: tuple[str, ...] = ()
-
-
-class StackFrame(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    path: str
-    line: int
-    function: str
-    text: str = ""
-    """The source line, where it is known."""
-
-
-class ThreadStack(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Frames with the innermost first."""
-
-    id: int
-    name: str
-    frames: tuple[StackFrame, ...]
-    daemon: bool = False
-    truncated: bool = False
-
-
-class Stacks(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    threads: tuple[ThreadStack, ...]
-    time: float
-
-
-class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    path: str
-    text: str
-    sha256: str
-    """Of the file's bytes as they are on the process's disk."""
-
-
-class SourceFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    path: str
-    module: str
-    application: bool = False
-    """True for the application's own files, False for the standard library and site-packages."""
-
-
-class Sources(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    files: tuple[SourceFile, ...]
-
-
-class LoopInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event loop that runs, or that tasks belong to."""
-
-    id: int
-    implementation: str
-    """Class of the loop, such as `asyncio.unix_events._UnixSelectorEventLoop` or `uvloop.Loop`."""
-    thread: str | None = None
-    """Name of the thread that runs it; None while it does not run."""
-    lag: float | None = None
-    """Seconds that it took to get to something that was due; absent when it did not within a second."""
-
-
-class TaskInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An asyncio task that is not done."""
-
-    id: int
-    name: str
-    loop: int
-    state: Literal["running", "waiting"]
-    coroutine: str
-    """Qualified name of what the task runs."""
-    frames: tuple[StackFrame, ...]
-    """Of its chain of awaits, innermost first."""
-    waits_for: str = ""
-    """What the innermost await waits for, when it is no task, such as `Future` or `Lock`."""
-    awaits: int | None = None
-    """The task that it awaits."""
-    awaited_by: tuple[int, ...] = ()
-    truncated: bool = False
-
-
-class Tasks(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    loops: tuple[LoopInfo, ...]
-    tasks: tuple[TaskInfo, ...]
-    time: float
-    truncated: bool = False
-    """There are more tasks than these."""
-
-
-class ModuleInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    name: str
-    path: str = ""
-    """Empty for a built-in one."""
-    version: str = ""
-    """`__version__`, or the installed distribution's, where it can be told without running code."""
-    application: bool = False
-
-
-class Modules(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    modules: tuple[ModuleInfo, ...]
-    truncated: bool = False
-
-
-class Generation(Struct, frozen=True, kw_only=True):
-    """A generation of the garbage collector; `threshold` and `count` as `gc` has them."""
-
-    threshold: int
-    count: int
-    collections: int
-    collected: int
-    uncollectable: int
-
-
-class Runtime(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    python: str
-    """`sys.version`."""
-    flags: dict[str, int | str | bool]
-    """`sys.flags`, and what else changes how debugging goes, such as `free_threaded`."""
-    argv: tuple[str, ...]
-    environment: dict[str, str]
-    redacted: tuple[str, ...] = ()
-    """Names of what was redacted in both."""
-    gc_enabled: bool = True
-    gc: tuple[Generation, ...] = ()
-    loops: tuple[LoopInfo, ...] = ()
-    threads: int = 0
-    directory: str = ""
-    path: tuple[str, ...] = ()
-    """`sys.path`."""
-
-
-class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`check` is for programs and stable; `message` is for people and says what to do next."""
-
-    check: str
-    level: Literal["fine", "note", "problem"]
-    message: str
-
-
-class Diagnosis(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    findings: tuple[Finding, ...]
-    lines: tuple[int, ...] = ()
-    """Lines near the asked one that have code, where a breakpoint could be."""

@@ -167,6 +167,15 @@ def _heed(before: int) -> None:
         raise asyncio.CancelledError
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """That the line broke is said by whoever serves it, as a warning."""
+    return not str(record.msg).startswith("failed to receive on socket")
+
+
+_library = logging.getLogger(f"{__name__}.aiomqtt")
+_library.addFilter(_is_news)
+
+
 @asynccontextmanager
 async def connect(url: BusUrl, *, client_id: str, will: Will | None = None) -> AsyncIterator[BusConnection]:
     """Raises `BusLost` when the server cannot be reached or refuses the credentials."""
@@ -182,8 +191,10 @@ async def connect(url: BusUrl, *, client_id: str, will: Will | None = None) -> A
         clean_session=True,
         max_queued_incoming_messages=_INCOMING,
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        logger=_library,
     )
     cancels = _cancels()
+    first_end = _end(client)
     try:
         await _enter(client)
     except aiomqtt.MqttError as error:
@@ -196,6 +207,15 @@ async def connect(url: BusUrl, *, client_id: str, will: Will | None = None) -> A
             await client.__aexit__(None, None, None)
         except aiomqtt.MqttError:
             logger.debug("the bus at %s was gone before the goodbye", url.server)
+        for end in (first_end, _end(client)):
+            if end is not None and end.done() and not end.cancelled():
+                end.exception()
+
+
+def _end(client: aiomqtt.Client) -> "asyncio.Future[None] | None":
+    """Of the line: when nobody happens to wait for it, asyncio would print its exception as one that was never retrieved, on
+    the terminal of whoever runs a program with us in it. aiomqtt makes a new one when a line ends while it is made."""
+    return getattr(client, "_disconnected", None)
 
 
 async def _enter(client: aiomqtt.Client) -> None:

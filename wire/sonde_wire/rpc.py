@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from sonde_wire import bus
+from sonde_wire import bus, looking, probes
 from sonde_wire.addresses import END, ProcessName, SelectorText
 from sonde_wire.errors import Code, Failure, Reason
 from sonde_wire.scopes import Scope
@@ -25,7 +25,7 @@ CLOSE_BAD_MESSAGE = 4400
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_SLOW_VIEWER = 4440
 
-Topic = Literal["presence", "events", "metrics"]
+Topic = Literal["presence", "events", "metrics", "probes"]
 RequestId = Annotated[int, Meta(ge=0)] | Annotated[str, Meta(max_length=64)]
 
 
@@ -42,7 +42,7 @@ class ListProcesses(Params, frozen=True, kw_only=True):
 
 
 class Subscribe(Params, frozen=True, kw_only=True):
-    topics: Annotated[tuple[Topic, ...], Meta(min_length=1, max_length=3)]
+    topics: Annotated[tuple[Topic, ...], Meta(min_length=1, max_length=4)]
     selector: SelectorText = "*/*/*"
 
 
@@ -84,6 +84,32 @@ class DapCall(Params, frozen=True, kw_only=True):
     request: Raw
 
 
+class AddProbe(Params, frozen=True, kw_only=True):
+    probe: probes.ProbeSpec
+
+
+class ListProbes(Params, frozen=True, kw_only=True):
+    """Those that mean some process of the selector; with `ended`, also what was removed or expired of late."""
+
+    selector: SelectorText = "*/*/*"
+    ended: bool = False
+
+
+class OfProbe(Params, frozen=True, kw_only=True):
+    probe: probes.ProbeId
+
+
+class ProbeResultsCall(Params, frozen=True, kw_only=True):
+    """What a probe has brought of late, newest last."""
+
+    probe: probes.ProbeId
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class OfSnapshot(Params, frozen=True, kw_only=True):
+    snapshot: probes.SnapshotId
+
+
 class RenewToken(Params, frozen=True, kw_only=True):
     token: Annotated[str, Meta(max_length=8192)]
 
@@ -101,6 +127,53 @@ class Welcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class ProcessList(Struct, frozen=True, kw_only=True):
     processes: tuple[bus.Presence, ...]
+
+
+class ProbeTotals(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of the processes that it means and that the viewer may see: how many have it in which state."""
+
+    processes: int = 0
+    """That it means, of those online."""
+    installed: int = 0
+    """That have it bound to code: active, hit, throttled, suspended."""
+    pending: int = 0
+    hit: int = 0
+    throttled: int = 0
+    suspended: int = 0
+    expired: int = 0
+    error: int = 0
+    unheard: int = 0
+    """That have not said anything of it yet."""
+    hits: int = 0
+    """All together."""
+
+
+class ProbeInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    probe: probes.Probe
+    totals: ProbeTotals
+    state: Literal["live", "removed", "expired"] = "live"
+
+
+class ProbeList(Struct, frozen=True, kw_only=True):
+    probes: tuple[ProbeInfo, ...]
+
+
+class ProbeInProcess(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    process: ProcessName
+    status: probes.ProbeStatus | None = None
+    """None: it has not said anything of it yet."""
+
+
+class ProbeDetail(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    info: ProbeInfo
+    processes: tuple[ProbeInProcess, ...]
+
+
+class ProbeResults(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    events: tuple[Raw, ...]
+    """`snapshot_taken`, `probe_logged` and `watch_changed`, as they were told."""
+    more: bool = False
+    """There were more, which are not kept or not asked for."""
 
 
 class Subscribed(Struct, frozen=True, kw_only=True):
@@ -125,23 +198,30 @@ METHODS: Mapping[str, Method] = {
         ListProcesses, ProcessList, Scope.OBSERVE, "The processes that a selector matches"
     ),
     "subscribe": Method(
-        Subscribe, Subscribed, Scope.OBSERVE, "Be told presence, events or metrics of a selector"
+        Subscribe, Subscribed, Scope.OBSERVE, "Be told presence, events, metrics or probes of a selector"
     ),
     "unsubscribe": Method(Unsubscribe, bus.Done, Scope.OBSERVE, "End a subscription"),
-    "process.stacks": Method(OfProcess, bus.Stacks, Scope.INSPECT, "All thread stacks, without stopping any"),
+    "process.stacks": Method(
+        OfProcess, looking.Stacks, Scope.INSPECT, "All thread stacks, without stopping any"
+    ),
     "process.sources": Method(
-        OfProcess, bus.Sources, Scope.INSPECT, "The source files that a process imported"
+        OfProcess, looking.Sources, Scope.INSPECT, "The source files that a process imported"
     ),
-    "process.source": Method(SourceOfProcess, bus.Source, Scope.INSPECT, "The text of one of them"),
+    "process.source": Method(SourceOfProcess, looking.Source, Scope.INSPECT, "The text of one of them"),
     "process.tasks": Method(
-        OfProcess, bus.Tasks, Scope.INSPECT, "All asyncio tasks and what awaits what, without stopping any"
+        OfProcess,
+        looking.Tasks,
+        Scope.INSPECT,
+        "All asyncio tasks and what awaits what, without stopping any",
     ),
-    "process.modules": Method(OfProcess, bus.Modules, Scope.INSPECT, "The modules that a process has loaded"),
+    "process.modules": Method(
+        OfProcess, looking.Modules, Scope.INSPECT, "The modules that a process has loaded"
+    ),
     "process.runtime": Method(
-        OfProcess, bus.Runtime, Scope.INSPECT, "Interpreter, collector, event loops, redacted environment"
+        OfProcess, looking.Runtime, Scope.INSPECT, "Interpreter, collector, event loops, redacted environment"
     ),
     "process.diagnose": Method(
-        DiagnoseProcess, bus.Diagnosis, Scope.INSPECT, "Why nothing is seen, or a breakpoint is not hit"
+        DiagnoseProcess, looking.Diagnosis, Scope.INSPECT, "Why nothing is seen, or a breakpoint is not hit"
     ),
     "session.open": Method(OfProcess, bus.SessionState, Scope.CONTROL, "Begin to debug a process"),
     "session.close": Method(OfSession, bus.Done, None, "End a debug session of mine"),
@@ -151,6 +231,18 @@ METHODS: Mapping[str, Method] = {
     "session.seat": Method(
         SeatCall, bus.SeatState, Scope.CONTROL, "Take, release, ask for or grant the driver's seat"
     ),
+    "probe.add": Method(
+        AddProbe, ProbeInfo, Scope.INSPECT, "Set a probe on all processes that it means, now and later"
+    ),
+    "probe.list": Method(
+        ListProbes, ProbeList, Scope.OBSERVE, "The probes, and how many processes have them"
+    ),
+    "probe.show": Method(OfProbe, ProbeDetail, Scope.OBSERVE, "One probe, and its state in each process"),
+    "probe.remove": Method(OfProbe, bus.Done, Scope.INSPECT, "Take a probe away everywhere"),
+    "probe.results": Method(
+        ProbeResultsCall, ProbeResults, Scope.INSPECT, "What a probe has brought of late"
+    ),
+    "snapshot.read": Method(OfSnapshot, bus.SnapshotTaken, Scope.INSPECT, "One snapshot, by its id"),
     "dap": Method(DapCall, Raw, None, "A DAP request of a session, answered by its DAP response"),
 }
 
@@ -165,6 +257,10 @@ class EventItems(Struct, frozen=True, kw_only=True):
 
 class MetricItems(Struct, frozen=True, kw_only=True):
     metrics: tuple[Raw, ...]
+
+
+class ProbeItems(Struct, frozen=True, kw_only=True):
+    probes: tuple[ProbeInfo, ...]
 
 
 class Gap(Struct, frozen=True, kw_only=True):
@@ -186,6 +282,7 @@ NOTIFICATIONS: Mapping[str, tuple[type[Struct], str]] = {
     "presence": (PresenceItems, "Items are Presence messages, newest state of each process"),
     "events": (EventItems, "Items are Event messages in order"),
     "metrics": (MetricItems, "Items are Metrics messages, newest of each process"),
+    "probes": (ProbeItems, "Items are probes of which something has changed, newest state of each"),
     "gap": (Gap, "Events that this viewer will not get: it or the bus was too slow for them"),
     "bus": (BusStatus, "The broker lost or regained the bus"),
 }

@@ -3,7 +3,9 @@
 sonde/v1/process/<namespace>/<service>/<instance>/presence   retained, QoS 1, last will       sidecar ->
 sonde/v1/process/<namespace>/<service>/<instance>/events     batches, QoS 0                   sidecar ->
 sonde/v1/process/<namespace>/<service>/<instance>/metrics    newest wins, QoS 0               sidecar ->
+sonde/v1/process/<namespace>/<service>/<instance>/probes     state of its probes, retained, QoS 1   sidecar ->
 sonde/v1/process/<namespace>/<service>/<instance>/commands   QoS 0, answered by a reply       -> sidecar
+sonde/v1/probe/<probe>                                       desired state, retained, QoS 1   -> sidecar
 sonde/v1/broker/<broker>/replies                             QoS 0                            sidecar ->
 sonde/v1/broker/<broker>/presence                            retained, QoS 1, last will       broker ->
 """
@@ -16,6 +18,7 @@ from sonde_wire.errors import InvalidAddress
 ROOT = "sonde/v1"
 _PROCESS = f"{ROOT}/process"
 _BROKER = f"{ROOT}/broker"
+_PROBE = f"{ROOT}/probe"
 
 
 class Channel(StrEnum):
@@ -24,6 +27,7 @@ class Channel(StrEnum):
     PRESENCE = "presence"
     EVENTS = "events"
     METRICS = "metrics"
+    PROBES = "probes"
     COMMANDS = "commands"
 
 
@@ -65,7 +69,21 @@ def read_broker_presence(topic: str) -> str | None:
     return levels[3] if len(levels) == 5 and topic == presence_of_broker(levels[3]) else None
 
 
+def of_probe(probe: str) -> str:
+    return f"{_PROBE}/{probe}"
+
+
+def all_probes() -> str:
+    return f"{_PROBE}/+"
+
+
+def read_probe(topic: str) -> str | None:
+    """The probe whose topic this is, or None."""
+    levels = topic.split("/")
+    return levels[3] if len(levels) == 4 and topic == of_probe(levels[3]) else None
+
+
 AGENT_MAY_PUBLISH = (f"{_PROCESS}/#", f"{_BROKER}/+/replies")
-AGENT_MAY_SUBSCRIBE = (f"{_PROCESS}/+/+/+/{Channel.COMMANDS}", f"{_BROKER}/+/presence")
+AGENT_MAY_SUBSCRIBE = (f"{_PROCESS}/+/+/+/{Channel.COMMANDS}", f"{_BROKER}/+/presence", f"{_PROBE}/+")
 BROKER_MAY_PUBLISH = ("sonde/#",)
 BROKER_MAY_SUBSCRIBE = ("sonde/#",)
