@@ -10,6 +10,7 @@ sans-I/O: it frames, encodes and decodes.
      | -- Result or Fault (same id) -------------> |
      | <--- Numbered (up to where) --------------- |   before the events of the process pass that number
      | -- Report (what the program counts) ------> |   each second, while there is something to report
+     | -- Hits (what probes brought) ------------> |   as soon as there are some
      | -- Ending (exit code, if known) ----------> |   the last word before a normal end
 
 The sidecar's address is `unix:/path/to/socket` or `tcp:127.0.0.1:port`, in SONDE_SIDECAR; the token is in the
@@ -100,14 +101,22 @@ class Hello(Record):
     """The name under which an earlier sidecar knew this boot, and is to be known again; empty before the first."""
     numbered: int = 0
     """What an earlier sidecar said last in `Numbered`: this boot's next event gets a higher number."""
+    redaction: str = "standard"
+    """A mode of `sonde_agent.redaction`; of tap and sidecar the one that hides more holds, for both."""
+    redact_names: list[str] = []  # noqa: RUF012 - copied for each
+    show_names: list[str] = []  # noqa: RUF012 - copied for each
 
 
 class Welcome(Record):
-    """The tap is known, under this `process` name (namespace/service/instance). `numbered` as in `Numbered`."""
+    """The tap is known, under this `process` name (namespace/service/instance). `numbered` as in `Numbered`. What
+    the sidecar hides as in `Hello`; empty where it does not say."""
 
     version: int
     process: str
     numbered: int = 0
+    redaction: str = ""
+    redact_names: list[str] = []  # noqa: RUF012 - copied for each
+    show_names: list[str] = []  # noqa: RUF012 - copied for each
 
 
 class Refusal(Record):
@@ -147,9 +156,18 @@ class Ending(Record):
 
 
 class Report(Record):
-    """What only the process itself can count, since its start; fields of the wire's `Metrics`. The newest wins."""
+    """What only the process itself can count, since its start; fields of the wire's `Metrics`. The newest wins. `probes`
+    has the fields of the wire's `ProbeReport`, and is None while nothing has changed there."""
 
     metrics: dict[str, Any] = {}  # noqa: RUF012 - copied for each
+    probes: dict[str, Any] | None = None
+
+
+class Hits(Record):
+    """What probes brought, in order: the fields of the wire's SnapshotTaken, ProbeLogged, WatchChanged and ProbeChanged,
+    with `type` and `time`."""
+
+    hits: list[dict[str, Any]]
 
 
 class Numbered(Record):
@@ -167,6 +185,8 @@ OPERATIONS = frozenset(
         "debugger.interrupt",
         "diagnosis",
         "modules",
+        "probes.drop",
+        "probes.put",
         "runtime",
         "source",
         "sources",
@@ -175,10 +195,10 @@ OPERATIONS = frozenset(
     }
 )
 
-Message = Hello | Welcome | Refusal | Call | Result | Fault | Numbered | Report | Ending
+Message = Hello | Welcome | Refusal | Call | Result | Fault | Numbered | Report | Hits | Ending
 _KINDS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind
-    for kind in (Hello, Welcome, Refusal, Call, Result, Fault, Numbered, Report, Ending)
+    for kind in (Hello, Welcome, Refusal, Call, Result, Fault, Numbered, Report, Hits, Ending)
 }
 
 

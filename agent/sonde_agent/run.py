@@ -152,6 +152,8 @@ def make_plan(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
 
 
 _NAMES = ("service", "namespace", "instance")
+_HIDES = ("redaction", "redact_names", "show_names")
+"""Options that the program's tap heeds as the sidecar does."""
 _WITHOUT_A_VALUE = frozenset({"-h", "--help", "--no-children"})
 
 
@@ -186,6 +188,7 @@ def injected_environment(plan: Plan, environment: Mapping[str, str]) -> dict[str
     return {
         **environment,
         **({configuration.CONFIG_VARIABLE: str(Path(config).absolute())} if config else {}),
+        **{configuration.BY_NAME[name].variable: said for name in _HIDES if (said := plan.options.get(name))},
         # an empty part would mean the working directory
         "PYTHONPATH": os.pathsep.join(filter(None, (children.INJECT, path))),
         children.INJECTION: json.dumps(injection),

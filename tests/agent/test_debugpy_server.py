@@ -34,40 +34,17 @@ from tests.agent.tap.fakes import (
     fake_sidecar,
     running,
 )
+from tests.agent.worker import ANSWERS, WORKS, ask, goes_on
 
-SERVED = """
-    import os
-    import sys
-    import threading
-    import warnings
-    warnings.simplefilter("ignore")  # about forking with threads, from 3.12 on
+SERVED = (
+    WORKS
+    + """
     import sonde_agent
     server = sonde_agent.DebugpyServer(port=0)
-    go_on = threading.Event()
-    rounds = 0
-
-    def work(number):
-        doubled = number * 2
-        return doubled  # stop here
-
-    def worker():
-        global rounds
-        while not go_on.wait(0.005):
-            work(rounds)
-            rounds += 1
 
     def halt():
         server.breakpoint()
         return "went on"  # after the breakpoint
-
-    def tracing():
-        if sys.version_info >= (3, 12):
-            return sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID)
-        seen = []
-        thread = threading.Thread(target=lambda: seen.append(sys.gettrace()))
-        thread.start()
-        thread.join()
-        return sys.gettrace() or threading.gettrace() or seen[0]
 
     def attempt(action):
         try:
@@ -84,22 +61,15 @@ SERVED = """
             server.stop()
             os._exit(code)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-    threading.Thread(target=worker, name="worker", daemon=True).start()
-    for line in sys.stdin:
-        print(eval(line), flush=True)
-    """
+"""
+    + ANSWERS
+)
 
 
 @pytest.fixture
 def sidecar() -> Iterator[FakeSidecar]:
     with fake_sidecar() as sidecar:
         yield sidecar
-
-
-def ask(program: Program, expression: str) -> str:
-    program.tell(expression)
-    return program.hear() or f"nothing; it ended with {program.end()}"
 
 
 @contextmanager
@@ -138,11 +108,6 @@ def adapters_of(program: Program) -> list[int]:
         ):
             found.append(int(entry.name))
     return found
-
-
-def goes_on(program: Program) -> bool:
-    before = int(ask(program, "rounds"))
-    return eventually(lambda: int(ask(program, "rounds")) > before, "the worker to go on")
 
 
 def test_an_editor_attaches_stops_looks_and_goes_on(tmp_path: Path) -> None:

@@ -83,7 +83,15 @@ def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture
 def test_an_unset_search_path_does_not_get_an_empty_part() -> None:
     plan = run.make_plan(["app.py"], {})
     assert os.pathsep not in run.injected_environment(plan, {})["PYTHONPATH"]
+    assert "SONDE_REDACTION" not in run.injected_environment(plan, {})
     assert run.injected_environment(plan, {"PYTHONPATH": "/x"})["PYTHONPATH"].endswith(f"{os.pathsep}/x")
+
+
+def test_the_program_hides_what_its_sidecar_is_told_to_hide() -> None:
+    plan = run.make_plan(["--redaction", "strict", "--redact-names", "a,b", "app.py"], {})
+    environment = run.injected_environment(plan, {"SONDE_REDACTION": "off", "SONDE_SHOW_NAMES": "c"})
+    assert (environment["SONDE_REDACTION"], environment["SONDE_REDACT_NAMES"]) == ("strict", "a,b")
+    assert environment["SONDE_SHOW_NAMES"] == "c"
 
 
 @pytest.mark.parametrize("search_path", [{}, {"PYTHONPATH": "/nowhere"}, {"PYTHONPATH": ""}])

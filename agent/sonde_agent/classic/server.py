@@ -185,7 +185,7 @@ class _Running:
         self._pydevd = pydevd
         self._api: Any = import_module("debugpy.server.api")
         # Nobody renews a lease here, and what is evaluated is the editor's affair.
-        self._session = debugger._Session(Deadman(lease=_NO_LIMIT), Evaluations(_NO_LIMIT))
+        self._session = debugger.DebuggerConnection(Deadman(lease=_NO_LIMIT), Evaluations(_NO_LIMIT))
         self._over = False
 
     @classmethod

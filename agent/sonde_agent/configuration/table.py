@@ -93,6 +93,10 @@ def _sidecar(text: str) -> str:
     return str(SidecarAddress.parse(text))
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, _text(text).split(","))))
+
+
 def _labels(text: str) -> dict[str, str]:
     from sonde_agent.tap.identity import parse_labels
 
@@ -103,6 +107,12 @@ def _yes_or_no(text: str) -> bool:
     if (word := text.lower()) not in {"yes", "no", "true", "false", "on", "off", "1", "0"}:
         raise ValueError(text)
     return word in {"yes", "true", "on", "1"}
+
+
+def _percent(text: str) -> float:
+    if not re.fullmatch(r"\d{1,3}(?:\.\d{1,4})?", text) or not 0.01 <= float(text) <= 100:
+        raise ValueError(text)
+    return float(text)
 
 
 def _mode(text: str) -> int:
@@ -148,6 +158,7 @@ _PATH = Kind(_text, "the path of a file")
 _URL = Kind(_text, "a URL such as mqtt://user@host:1883 or mqtts://host:8883", secret=True)
 _SWITCH = Kind(_yes_or_no, "yes or no", (bool,))
 _SOCKET_MODE = Kind(_mode, 'one of "0600", "0660", "0666", as text')
+_NAMES = Kind(_names, "names with commas between them")
 LABELS = Kind(_labels, "KEY=VALUE pairs with commas between them, in a file a table of text", (dict,))
 _SIDECAR_ADDRESS = Kind(_sidecar, "unix:/path/to/socket or tcp:127.0.0.1:port")
 _LISTEN = Kind(_text, "unix:/path/to/socket or tcp:127.0.0.1:port (0: any free port)")
@@ -278,6 +289,41 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SECONDS",
         default=20.0,
         help="how long an evaluation may take until it is interrupted",
+    ),
+    Setting(
+        name="redaction",
+        kind=_one_of("strict", "standard", "off"),
+        readers=_EVERYBODY,
+        argument="--redaction",
+        metavar="MODE",
+        default="standard",
+        help="what never leaves: all values (strict), secrets (standard), nothing (off); what program and sidecar say is "
+        "joined, so that the one that hides more holds",
+    ),
+    Setting(
+        name="redact_names",
+        kind=_NAMES,
+        readers=_EVERYBODY,
+        argument="--redact-names",
+        metavar="NAMES",
+        otherwise="none",
+        help="further names whose values are hidden, such as birthday,customer; case, - and _ do not matter",
+    ),
+    Setting(
+        name="show_names",
+        kind=_NAMES,
+        readers=_EVERYBODY,
+        argument="--show-names",
+        metavar="NAMES",
+        otherwise="none",
+        help="names whose values are shown though they sound secret; program and sidecar must both say so",
+    ),
+    Setting(
+        name="probe_budget",
+        kind=Kind(_percent, "percent, 0.01 to 100", (int, float)),
+        readers=("tap",),
+        default=1.0,
+        help="of one core, what all probes of a process may take over ten seconds; the costliest is suspended above it",
     ),
     Setting(
         name="log_level",

@@ -42,6 +42,8 @@ class Asker(Struct, frozen=True):
     session: str
     seq: int
     request: str
+    hides: bool = False
+    """What is answered must not be seen, whatever it is (see `redacting`)."""
 
 
 class Forward(Struct, frozen=True):

@@ -29,11 +29,13 @@ from typing import Any, Literal, assert_never
 
 from msgspec import Raw
 
+from sonde_agent.redaction import Redaction
 from sonde_agent.sidecar import asks, requests
 from sonde_agent.sidecar import effects as e
 from sonde_agent.sidecar.asks import Asker, CloseReason
 from sonde_agent.sidecar.lease import Lease
 from sonde_agent.sidecar.line import Line, State
+from sonde_agent.sidecar.redacting import Redacting
 from sonde_agent.sidecar.requests import Requests
 from sonde_agent.sidecar.seat import Change, Seat
 from sonde_agent.sidecar.sessions import Session, Sessions, breakpoint_set
@@ -53,12 +55,14 @@ class Mux:
         lease: float = LEASE,
         longest_stop: float = LONGEST_STOP,
         evaluation_limit: float = EVALUATION_LIMIT,
+        redaction: Redaction | None = None,
     ) -> None:
         """Seconds, as in the sidecar's settings."""
         self._process = process
         self._boot = boot
-        self._sessions = Sessions()
-        self._requests = Requests(self._sessions, evaluation_limit)
+        self._redacting = Redacting(redaction or Redaction())
+        self._sessions = Sessions(self._redacting)
+        self._requests = Requests(self._sessions, evaluation_limit, self._redacting)
         self._line = Line()
         self._seat = Seat()
         self._lease = Lease(lease, longest_stop)
@@ -352,7 +356,9 @@ class Mux:
         session = self._sessions.own(event.command, event.session, event.viewer)
         if session is None:
             return
-        asker = Asker(event.command, session.id, event.seq, event.request)
+        hides = self._redacting.hides(event.request, event.arguments)
+        asker = Asker(event.command, session.id, event.seq, event.request, hides)
+        arguments = self._redacting.arguments(event.request, event.arguments)
         try:
             rule = dap.rule_for(event.request)
             if session.waiting is not None:
@@ -363,9 +369,9 @@ class Mux:
                 self._answer_locally(session, asker, event.arguments)
             elif self._line.attached:
                 self._drive(rule, session, event)
-                self._requests.forward(rule, asker, event.arguments, event.timeout)
+                self._requests.forward(rule, asker, arguments, event.timeout)
             elif event.request in requests.SETS:
-                self._requests.remember(asker, event.arguments)
+                self._requests.remember(asker, arguments)
             else:
                 raise Refused.from_failure(asks.being_attached())
         except Refused as refusal:

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 import msgspec
 
 from sonde_agent import link
+from sonde_agent.redaction import Redaction
 from sonde_agent.sidecar import effects as e
 from sonde_agent.sidecar import ending, metrics
 from sonde_agent.sidecar.admission import Admitted, admit
@@ -21,6 +22,7 @@ from sonde_agent.sidecar.errors import TapLost
 from sonde_agent.sidecar.journal import Journal
 from sonde_agent.sidecar.line import State
 from sonde_agent.sidecar.mux import Mux
+from sonde_agent.sidecar.probing import Probing
 from sonde_agent.sidecar.questions import Questions
 from sonde_agent.sidecar.settings import SidecarSettings
 from sonde_agent.sidecar.taps import TapLine
@@ -56,16 +58,23 @@ class Process:
         self.over = asyncio.Event()
         """Its end, or our leaving, is published (or could not be)."""
         self._labels = {**settings.labels, **line.hello.labels}
+        hello = line.hello
+        asked = Redaction.said(hello.redaction, hello.redact_names, hello.show_names)
+        self._redaction = settings.to_redaction().joined(asked)
         self._mux = Mux(
             str(address),
             self.hello.boot,
             lease=settings.lease,
             longest_stop=settings.longest_stop,
             evaluation_limit=settings.evaluation_limit,
+            redaction=self._redaction,
         )
         self._journal = Journal(str(address), self.hello.boot, after=self.hello.numbered)
         self._parent = parent
-        self._uplink = Uplink(address, self.hello.boot, self._journal, self, settings.bus_url)
+        self._probing = Probing(
+            address, self.hello.boot, self._labels, self._tell_hit, lambda: self._uplink.probes_changed()
+        )
+        self._uplink = Uplink(address, self.hello.boot, self._journal, self, settings.bus_url, self._probing)
         self._asked: dict[str, bus.Command] = {}
         self._exit: bus.Exit | None = None
         self._state = "online"
@@ -77,6 +86,7 @@ class Process:
         self._attachment = Attachment(str(address), settings, self)
         self._questions = Questions(str(address), lambda: self.line, self._answer)
         self._timer: asyncio.TimerHandle | None = None
+        self._probing.take(line)
 
     # From the service -----------------------------------------------------------------------------------------
 
@@ -84,6 +94,7 @@ class Process:
         """The tap came back on a new line."""
         old, self.line = self.line, line
         old.close()
+        self._probing.take(line)
         self._line_changed.set()
 
     @property
@@ -110,7 +121,7 @@ class Process:
         self._replaced.set()
 
     async def run(self, predecessor: "Process | None") -> None:
-        """Tasks: `uplink` (the bus; ended by `finish`, or by us when that takes too long), `metrics`, `debug`
+        """Tasks: `uplink` (the bus; ended by `finish`, or by us when that takes too long), `metrics`, `probes`, `debug`
         (while pydevd is wanted), one `question` or `order` for each thing that the tap is asked. This coroutine itself waits for the
         end of the process or of the sidecar, says so, and ends the others."""
         try:
@@ -119,6 +130,7 @@ class Process:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._questions.begin(group)
+                self._probing.begin(group)
                 if not self.hello.numbered:  # else an earlier sidecar has told it
                     self._tell(bus.ProcessStarted, None, None, pid=self.hello.pid)
                 uplink = group.create_task(self._uplink.run(), name=f"uplink {self.address}")
@@ -126,6 +138,7 @@ class Process:
                 await self._until_over()
                 sampling.cancel()
                 await self._attachment.end(0.0 if self._exit else LEAVE_WITHIN)
+                self._probing.end(gone=self._exit is not None)
                 self._uplink.finish()
                 await asyncio.wait({uplink}, timeout=PUBLISHED_WITHIN)
                 uplink.cancel()
@@ -191,7 +204,9 @@ class Process:
 
     def _last_word(self) -> bus.Exit:
         word = self.line.last_word
-        return (word and ending.from_last_word(word.code, word.message)) or ending.unknown()
+        return (
+            word and ending.from_last_word(word.code, self._redaction.text(word.message))
+        ) or ending.unknown()
 
     # The uplink's owner ---------------------------------------------------------------------------------------
 
@@ -209,7 +224,7 @@ class Process:
             python=hello.python,
             implementation=hello.implementation,
             executable=hello.executable,
-            argv=tuple(hello.argv),
+            argv=tuple(self._redaction.arguments(hello.argv)[0]),
             main=hello.main,
             directory=hello.directory,
             parent_pid=hello.parent_pid,
@@ -327,9 +342,15 @@ class Process:
         self._uplink.reply(command, reply)
 
     def _tell(self, kind: type[bus.Event], session: str | None, cause: str | None, **fields: Any) -> None:
+        self._note(kind, time.time(), session=session, cause=cause, **fields)
+
+    def _tell_hit(self, kind: type[bus.Event], at: float, fields: dict[str, Any]) -> None:
+        self._note(kind, at, **fields)
+
+    def _note(self, kind: type[bus.Event], at: float, **fields: Any) -> None:
         if self._journal.reserve():  # before the event that needs it can be published
             self.line.tell(link.Numbered(upto=self._journal.set_aside))
-        self._journal.append(kind, time.time(), session=session, cause=cause, **fields)
+        self._journal.append(kind, at, **fields)
         self._uplink.events_waiting()
 
     # The attachment's owner -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import msgspec
 from sonde_agent.sidecar import effects as e
 from sonde_agent.sidecar.errors import TapFault, TapLost
 from sonde_agent.sidecar.taps import TapLine
-from sonde_wire import Code, Failure, Reason, bus, codec
+from sonde_wire import Code, Failure, Reason, bus, codec, looking
 
 logger = logging.getLogger(__name__)
 
@@ -21,13 +21,13 @@ MOST_ORDERS = 16
 """Under way at a time; more are dropped. There are at most two each second unless the tap does not answer."""
 
 _QUESTIONS: dict[type[bus.Operation], tuple[str, type[msgspec.Struct]]] = {
-    bus.ReadStacks: ("stacks", bus.Stacks),
-    bus.ReadSource: ("source", bus.Source),
-    bus.ListSources: ("sources", bus.Sources),
-    bus.ReadTasks: ("tasks", bus.Tasks),
-    bus.ListModules: ("modules", bus.Modules),
-    bus.ReadRuntime: ("runtime", bus.Runtime),
-    bus.Diagnose: ("diagnosis", bus.Diagnosis),
+    bus.ReadStacks: ("stacks", looking.Stacks),
+    bus.ReadSource: ("source", looking.Source),
+    bus.ListSources: ("sources", looking.Sources),
+    bus.ReadTasks: ("tasks", looking.Tasks),
+    bus.ListModules: ("modules", looking.Modules),
+    bus.ReadRuntime: ("runtime", looking.Runtime),
+    bus.Diagnose: ("diagnosis", looking.Diagnosis),
 }
 
 

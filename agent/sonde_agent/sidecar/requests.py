@@ -32,6 +32,7 @@ from sonde_agent.sidecar.asks import (
 from sonde_agent.sidecar.breakpoints import Breakpoints, Place, Spec, read_place, read_specs
 from sonde_agent.sidecar.dap.channel import Asked, Channel, Incoming, body_of
 from sonde_agent.sidecar.doubt import WITHIN, Doubt, Question
+from sonde_agent.sidecar.redacting import Redacting
 from sonde_agent.sidecar.sessions import Sessions
 from sonde_agent.sidecar.stops import Stops
 from sonde_wire import Code, Failure, MalformedMessage, Reason, Refused, codec, dap
@@ -54,12 +55,13 @@ _STEPS = frozenset({"next", "stepIn", "stepOut"})
 class Requests:
     """`now` is to be set before anything is called; nothing may be asked while there is no line."""
 
-    def __init__(self, sessions: Sessions, evaluation_limit: float) -> None:
+    def __init__(self, sessions: Sessions, evaluation_limit: float, redacting: Redacting) -> None:
         self.now = 0.0
         self.stops = Stops()
         self.breakpoints = Breakpoints()
         self._filters = filters.Filters()
         self._sessions = sessions
+        self._redacting = redacting
         self._limit = evaluation_limit
         self._channel: Channel[Tag] = Channel()
         self._doubt = Doubt()
@@ -89,6 +91,7 @@ class Requests:
                 self._sessions.fail(asker.command, why)
         stood = self.stops.bodies if told else ()
         self.stops.gone(None)
+        self._redacting.forget()
         for body in stood:
             self._sessions.tell_dap("continued", {"threadId": body["threadId"], "allThreadsContinued": False})
         self.breakpoints.lost()
@@ -244,7 +247,7 @@ class Requests:
             if asked is not None:
                 return self._answered(asked, message)
             if message.type == "event":
-                self._event(message.event, body_of(message))
+                self._event(message.event, self._redacting.event(message.event, body_of(message)))
         except MalformedMessage:  # before anything was made of it
             if asked is not None and (asker := _asker(asked.tag)) is not None:
                 self._sessions.fail(asker.command, asks.lost_meanwhile())
@@ -292,7 +295,8 @@ class Requests:
             case Check():
                 self._doubted(self._doubt.answered(asked.tag, response))
             case Join(session):
-                return [Joined(session, tuple(codec.raw(each) for each in _listed(response, "threads")))]
+                listed = self._redacting.threads(_listed(response, "threads"))
+                return [Joined(session, tuple(codec.raw(each) for each in listed))]
             case Probe():
                 self._probing = False
             case _:
@@ -366,6 +370,8 @@ class Requests:
         hidden = event == "continued" and thread is not None and self.stops.is_hidden(thread)
         self._doubt.over(thread)
         self.stops.gone(thread)
+        if not self.stops:
+            self._redacting.forget()
         if not hidden:
             self._sessions.tell_dap(event, body)
 

@@ -102,7 +102,7 @@ class Sidecar:
         known = self._processes.get(line.hello.boot)
         if known is not None:
             known.take(line)
-            return _welcome(known)
+            return self._welcome(known)
         if len(self._processes) >= self._settings.max_processes:
             most = self._settings.max_processes
             raise NotWanted("too_many", f"this sidecar serves {most} processes already (max_processes)")
@@ -120,7 +120,18 @@ class Sidecar:
         self._changed.set()
         self.start(f"process {address}", self._run, process, before)
         logs.of_process(logger, str(address)).info("is here, process %d", line.hello.pid)
-        return _welcome(process)
+        return self._welcome(process)
+
+    def _welcome(self, process: Process) -> link.Welcome:
+        hides = self._settings.to_redaction()
+        return link.Welcome(
+            version=link.VERSION,
+            process=str(process.address),
+            numbered=process.numbered,
+            redaction=hides.mode,
+            redact_names=sorted(hides.extra_names),
+            show_names=sorted(hides.shown_names),
+        )
 
     async def _run(self, process: Process, predecessor: Process | None) -> None:
         try:
@@ -198,10 +209,6 @@ async def serve(settings: SidecarSettings) -> AsyncIterator[Sidecar]:
                 server.close()
     if failed is not None:
         raise failed
-
-
-def _welcome(process: Process) -> link.Welcome:
-    return link.Welcome(version=link.VERSION, process=str(process.address), numbered=process.numbered)
 
 
 def _earlier_name(hello: link.Hello) -> Address | None:

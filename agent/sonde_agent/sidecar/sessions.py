@@ -12,6 +12,7 @@ from sonde_agent.sidecar import effects as e
 from sonde_agent.sidecar.asks import Asker, Response
 from sonde_agent.sidecar.breakpoints import News
 from sonde_agent.sidecar.dap.channel import Incoming
+from sonde_agent.sidecar.redacting import Redacting
 from sonde_wire import Code, Failure, Reason, bus, codec
 
 MOST_SESSIONS = 32
@@ -31,7 +32,8 @@ class Session(Struct):
 
 
 class Sessions:
-    def __init__(self) -> None:
+    def __init__(self, redacting: Redacting) -> None:
+        self._redacting = redacting
         self._sessions: dict[str, Session] = {}
         self.out: list[e.Effect] = []
 
@@ -97,7 +99,7 @@ class Sessions:
         self.fail(command, Failure(code=code, reason=reason, message=message))
 
     def relay(self, asker: Asker, response: Incoming) -> None:
-        """pydevd's answer, under the session's own numbers."""
+        """pydevd's answer, under the session's own numbers. Raises `sonde_wire.MalformedMessage`."""
         if isinstance(response.body, Raw) and len(bytes(response.body)) > MOST_BODY:
             self.refuse(
                 asker.command,
@@ -106,6 +108,7 @@ class Sessions:
                 f"the answer is larger than {MOST_BODY // 1024 // 1024} MiB; ask for less of it",
             )
             return
+        response = self._redacting.response(asker.request, response, hides=asker.hides)
         self.respond(asker, response.body, success=response.success, message=response.message)
 
     def respond(

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from sonde_agent import configuration
+from sonde_agent.redaction import MODES, Redaction
 from sonde_agent.sidecar.errors import InvalidSettings
 from sonde_wire import local, logs
 from sonde_wire.addresses import to_level
@@ -44,6 +45,10 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
     """Seconds that a stop may last without any action by a person, however often it is renewed; 5 to 86400."""
     evaluation_limit: float = 20.0
     """Seconds that one evaluation may take, 1 to 300."""
+    redaction: str = "standard"
+    """A mode of `sonde_agent.redaction`; a process can ask for more, and not for less."""
+    redact_names: tuple[str, ...] = ()
+    show_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises `InvalidSettings`."""
@@ -56,10 +61,15 @@ class SidecarSettings(Struct, frozen=True, kw_only=True):
                 configuration.BY_NAME[name].read(f"{getattr(self, name):.16g}", name)
             except configuration.InvalidConfiguration as error:
                 raise InvalidSettings(str(error)) from None
+        if self.redaction not in MODES:
+            raise InvalidSettings(f"{self.redaction!r} is no mode of redaction: use strict, standard or off")
         if self.listen is not None:
             read_listen(self.listen)
         if given := self.bus or os.environ.get(BUS_VARIABLE):
             check_bus(given)
+
+    def to_redaction(self) -> Redaction:
+        return Redaction(self.redaction, self.redact_names, self.show_names)
 
     def bus_url(self) -> BusUrl | None:
         """The bus as it is known now; None while there is none."""

@@ -48,6 +48,14 @@ class Start(Protocol):
     ) -> asyncio.Task[None]: ...
 
 
+class Listener(Protocol):
+    """Who is told what the tap says of its probes."""
+
+    def hits(self, hits: list[dict[str, Any]]) -> None: ...
+    def reported(self, line: "TapLine", report: dict[str, Any]) -> None: ...
+    def lost(self, line: "TapLine") -> None: ...
+
+
 class TapLine:
     """One tap's connection, after its Hello."""
 
@@ -60,6 +68,7 @@ class TapLine:
         self.report: tuple[float, link.Report] | None = None
         """The newest, and when it came (monotonic)."""
         self.lost = asyncio.Event()
+        self.listener: Listener | None = None
         self._next_id = itertools.count(1).__next__
         self._calls: dict[int, asyncio.Future[Any]] = {}
 
@@ -97,6 +106,11 @@ class TapLine:
                     future.set_exception(TapFault(_read_fault(message)))
             case link.Report():
                 self.report = (time.monotonic(), message)
+                if self.listener is not None and message.probes is not None:
+                    self.listener.reported(self, message.probes)
+            case link.Hits(hits=hits):
+                if self.listener is not None:
+                    self.listener.hits(hits)
             case link.Ending():
                 self.last_word = message
             case _:
@@ -104,6 +118,8 @@ class TapLine:
 
     def close(self) -> None:
         self._writer.close()
+        if self.listener is not None and not self.lost.is_set():
+            self.listener.lost(self)
         self.lost.set()
         for future in self._calls.values():
             if not future.done():

@@ -1,8 +1,8 @@
 """The face to the bus, for one process: one connection, so that its last will says exactly which one was lost.
 
-Out go presence (retained, QoS 1; the newest wins), events (batches, QoS 0; the first after a quiet time at
-once, then at most one message each 5 ms), metrics (the newest wins) and replies (never wait for anything).
-In come commands, each executed at most once, and the presence of brokers.
+Out go presence and the state of probes (retained, QoS 1; the newest wins), events (batches, QoS 0; the first after
+a quiet time at once, then at most one message each 5 ms), metrics (the newest wins) and replies (never wait for
+anything). In come commands, each executed at most once, the presence of brokers, and probes.
 
 While there is no bus, events stay in the journal, metrics are overwritten, replies are dropped: their askers
 have stopped waiting.
@@ -18,7 +18,7 @@ import msgspec
 
 from sonde_agent.sidecar.journal import Journal
 from sonde_agent.sidecar.once import Once
-from sonde_wire import Address, MalformedMessage, bus, codec, mqtt, topics
+from sonde_wire import Address, MalformedMessage, bus, codec, mqtt, probes, topics
 from sonde_wire.topics import Channel
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 WINDOW = 0.005
 PRESENCE_EVERY = 0.05
 """Seconds between two presences at least."""
+PROBES_EVERY = 0.25
+"""Seconds between two reports of probes at least."""
+MOST_PROBE = 2 * 1024 * 1024
+"""Bytes of one probe on the bus."""
 LOOK_AGAIN = 1.0
 """Seconds until the bus's URL is looked up again while there is none."""
 MOST_REPLIES = 1000
@@ -39,6 +43,13 @@ class Owner(Protocol):
     def command(self, command: bus.Command) -> None: ...
     def broker_lost(self, broker: str) -> None: ...
     def bus_lost(self) -> None: ...
+
+
+class ProbeOwner(Protocol):
+    """Takes what is on a probe's topic, and has the report; None and empty: nothing."""
+
+    def seen(self, probe: str, message: probes.ProbeMessage | None) -> None: ...
+    def report(self) -> bytes: ...
 
 
 class _Moved(Exception):
@@ -55,12 +66,16 @@ class Uplink:
         journal: Journal,
         owner: Owner,
         bus_url: Callable[[], mqtt.BusUrl | None],
+        probing: ProbeOwner,
     ) -> None:
         self._address = address
         self._boot = boot
         self._journal = journal
         self._owner = owner
         self._bus_url = bus_url
+        self._probes = probing
+        self._probes_wake = asyncio.Event()
+        self._probes_told = False
         self._replies: deque[tuple[str, bytes]] = deque(maxlen=MOST_REPLIES)
         self._once = Once()
         self._metrics: bytes | None = None
@@ -77,6 +92,9 @@ class Uplink:
 
     def presence_changed(self) -> None:
         self._presence_wake.set()
+
+    def probes_changed(self) -> None:
+        self._probes_wake.set()
 
     def metrics(self, sample: bus.Metrics) -> None:
         self._metrics = codec.encode(sample)
@@ -134,13 +152,14 @@ class Uplink:
             raise _Moved
 
     async def _serve(self, line: mqtt.BusConnection) -> None:
-        """Tasks: receive (commands, brokers), replies, stream (events, metrics), presence. All end together:
-        when the line breaks, or after `finish` when what was left is published."""
+        """Tasks: receive (commands, brokers, probes), replies, stream (events, metrics), presence, probes. All end
+        together: when the line breaks, or after `finish` when what was left is published."""
         self._replies.clear()
         self._out_of_reach = False
         # in this order: whoever sees the presence may send a command at once
         await line.subscribe(topics.of_process(self._address, Channel.COMMANDS), topics.all_brokers())
         await self._publish_presence(line)
+        await line.subscribe(topics.all_probes(), qos=1)
         lost: list[BaseException] = []
         try:
             async with asyncio.TaskGroup() as group:
@@ -148,17 +167,21 @@ class Uplink:
                 group.create_task(self._send_replies(line), name="replies")
                 group.create_task(self._send_stream(line), name="stream")
                 telling = group.create_task(self._send_presence(line), name="presence")
+                reporting = group.create_task(self._send_probes(line), name="probes")
                 self._stream_wake.set()
+                self._probes_wake.set()
                 await self._finishing.wait()
                 # the other two end by themselves: cancelled in the middle, they would lose what they had taken
                 receiving.cancel()
                 telling.cancel()
+                reporting.cancel()
         except* mqtt.BusLost as errors:
             lost.extend(errors.exceptions)
         if lost:
             raise lost[0]
         await self._publish_stream(line)
         await self._publish_replies(line)
+        await self._publish_probes(line)
         await self._publish_presence(line)
 
     async def _send_replies(self, line: mqtt.BusConnection) -> None:
@@ -200,6 +223,21 @@ class Uplink:
         payload = codec.encode(self._owner.presence())
         await line.publish(topics.of_process(self._address, Channel.PRESENCE), payload, retain=True, qos=1)
 
+    async def _send_probes(self, line: mqtt.BusConnection) -> None:
+        while True:
+            await self._probes_wake.wait()
+            await self._publish_probes(line)
+            await asyncio.sleep(PROBES_EVERY)
+
+    async def _publish_probes(self, line: mqtt.BusConnection) -> None:
+        self._probes_wake.clear()
+        payload = self._probes.report()
+        if not payload and not self._probes_told:
+            return
+        self._probes_told = True
+        await line.publish(topics.of_process(self._address, Channel.PROBES), payload, retain=True, qos=1)
+        self._probes_told = bool(payload)
+
     # What comes in --------------------------------------------------------------------------------------------
 
     async def _receive(self, line: mqtt.BusConnection) -> None:
@@ -211,12 +249,25 @@ class Uplink:
                     presence = codec.decode(message.payload, bus.BrokerPresence)
                     if presence.state == "lost":
                         self._owner.broker_lost(presence.broker)
+                elif probe := topics.read_probe(message.topic):
+                    self._take_probe(probe, message.payload)
                 elif message.retained:
                     logger.warning("%s ignored a retained command: it may be an old one", self._address)
                 else:
                     self._take(codec.decode(message.payload, bus.Command))
             except MalformedMessage as error:
                 logger.warning("%s ignored a message: %s", self._address, error)
+
+    def _take_probe(self, probe: str, payload: bytes) -> None:
+        if not payload:
+            self._probes.seen(probe, None)
+            return
+        if len(payload) > MOST_PROBE:
+            raise MalformedMessage("probe", f"{len(payload)} bytes, more than {MOST_PROBE}")
+        message: probes.ProbeMessage = codec.decode(payload, probes.ProbeMessage)  # type: ignore[arg-type] # a union
+        if message.id != probe:
+            raise MalformedMessage("probe", "it names another than its topic")
+        self._probes.seen(probe, message)
 
     def _take(self, command: bus.Command) -> None:
         """At most once for each id: a repeat gets the reply again, or nothing while the first still runs."""

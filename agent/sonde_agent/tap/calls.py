@@ -8,7 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sonde_agent import link
-from sonde_agent.tap import deadman, debugger, diagnosis, modules, runtime, sources, stacks, tasks, wall
+from sonde_agent.tap import (
+    deadman,
+    debugger,
+    diagnosis,
+    modules,
+    probing,
+    runtime,
+    sources,
+    stacks,
+    tasks,
+    wall,
+)
 from sonde_agent.tap.errors import CallRefused
 
 _Arguments = Mapping[str, Any]
@@ -96,6 +107,15 @@ def _diagnosis(arguments: _Arguments) -> dict[str, Any]:
     )
 
 
+def _put_probe(arguments: _Arguments) -> dict[str, Any]:
+    return probing.put(_argument(arguments, "probe", dict))
+
+
+def _drop_probe(arguments: _Arguments) -> dict[str, Any]:
+    probing.drop(_argument(arguments, "id", str))
+    return {}
+
+
 def _optional(arguments: _Arguments, name: str, kind: type[Any]) -> Any:
     return None if arguments.get(name) is None else _argument(arguments, name, kind)
 
@@ -125,6 +145,8 @@ _OPERATIONS: Mapping[str, Callable[[_Arguments], dict[str, Any]]] = {
     "debugger.interrupt": _interrupt,
     "diagnosis": _diagnosis,
     "modules": _modules,
+    "probes.drop": _drop_probe,
+    "probes.put": _put_probe,
     "runtime": _runtime,
     "source": _source,
     "sources": _sources,

@@ -6,15 +6,12 @@ import sys
 from collections.abc import Iterator
 from types import CodeType, FrameType, FunctionType
 
-from sonde_agent.tap.heap import living, suspended_frames
+from sonde_agent.tap.heap import current_frames, living, suspended_frames
 
 if sys.version_info >= (3, 12):
 
     def tool_is_taken() -> bool:
         return sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID) is not None
-
-    def restart() -> None:
-        sys.monitoring.restart_events()
 
     def suspended_codes() -> list[CodeType]:
         """Of coroutines and generators that exist now. By identity: equal code may come from another file."""
@@ -39,7 +36,7 @@ if sys.version_info >= (3, 12):
         these that nobody has made at the moment."""
         waiting = [each.__code__ for each in living(FunctionType)]
         waiting += suspended_codes()
-        for frame in sys._current_frames().values():
+        for frame in current_frames().values():
             inner: FrameType | None = frame
             while inner is not None:
                 waiting.append(inner.f_code)
@@ -56,9 +53,6 @@ else:
 
     def tool_is_taken() -> bool:
         return False
-
-    def restart() -> None:
-        return
 
     def suspended_codes() -> list[CodeType]:
         return []

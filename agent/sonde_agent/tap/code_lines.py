@@ -19,7 +19,7 @@ from typing import Any
 
 from sonde_agent.records import Record
 from sonde_agent.tap import inert, sources
-from sonde_agent.tap.heap import living
+from sonde_agent.tap.heap import current_frames, living
 
 _HEADER = 16
 """Bytes of a .pyc before its code: magic, flags, and the source's time and size or its hash (PEP 552)."""
@@ -116,7 +116,7 @@ def _living() -> Iterator[tuple[CodeType, dict[str, Any] | None]]:
     """Code that can still run, with the names of the module that it runs in."""
     for each in living(FunctionType):
         yield each.__code__, each.__globals__
-    for innermost in sys._current_frames().values():
+    for innermost in current_frames().values():
         frame: FrameType | None = innermost
         while frame is not None:
             yield frame.f_code, frame.f_globals

@@ -11,7 +11,7 @@
 
     GREETING -- Refusal --> REFUSED      CONNECTING -- Hopeless --> STOPPED      any -- Leave --> STOPPED
 
-While it is SERVING, a Report goes out at once and then each second, by `report_at`.
+While it is SERVING, a Report goes out at once and then each second, by `report_at`; what probes brought as it comes.
 
 REFUSED and STOPPED are the end. What does not belong in a state loses the line: the peer is not a sidecar of
 ours. The wait starts small again only after a line that lasted, so that a sidecar which welcomes and drops us
@@ -78,13 +78,17 @@ class TimePassed(Record):
     """It is `report_at`, or later."""
 
 
+class Brought(Record):
+    """Probes have something to send."""
+
+
 class Leave(Record):
     """The program stops the tap, or ends (then with its last word)."""
 
     ending: link.Ending | None = None
 
 
-Event = Connected | NotConnected | Hopeless | Arrived | Lost | Waited | TimePassed | Leave
+Event = Connected | NotConnected | Hopeless | Arrived | Lost | Waited | TimePassed | Brought | Leave
 
 
 class Connect(Record):
@@ -103,8 +107,18 @@ class Report(Record):
     """Say what the program counts."""
 
 
+class Deliver(Record):
+    """Send what probes brought."""
+
+
 class Say(Record):
     message: link.Ending
+
+
+class Redact(Record):
+    """What is hidden from now on is no less than what the sidecar hides."""
+
+    welcome: link.Welcome
 
 
 class HangUp(Record):
@@ -119,7 +133,7 @@ class Wait(Record):
     seconds: float
 
 
-Effect = Connect | Greet | Answer | Report | Say | HangUp | ReleaseDebugger | Wait
+Effect = Connect | Greet | Answer | Report | Deliver | Say | Redact | HangUp | ReleaseDebugger | Wait
 
 
 class Connection:
@@ -168,6 +182,8 @@ class Connection:
             case State.GREETING, Arrived(message=link.Welcome(version=link.VERSION) as welcome):
                 self.process = welcome.process
                 self.numbered = welcome.numbered
+                if welcome.redaction:
+                    yield Redact(welcome)
                 self._served_since = now
                 self._become(State.SERVING)
                 yield from self._report(now)
@@ -184,7 +200,9 @@ class Connection:
             case State.SERVING, TimePassed():
                 if now >= self._report_at:
                     yield from self._report(now)
-            case _, TimePassed():
+            case State.SERVING, Brought():
+                yield Deliver()
+            case _, TimePassed() | Brought():
                 return
             case State.WAITING, Waited():
                 self._become(State.CONNECTING, self.reason)

@@ -49,28 +49,28 @@ def connect(
     `server_token` is what the sidecar must show to pydevd, `client_token` what pydevd shows to the sidecar.
     `lease`: seconds that a stop may last without `hold`. `evaluation_limit`: seconds of one evaluation.
     """
-    global _session
+    global _connection
     if not _is_loopback(host):
         raise CallRefused("invalid_argument", "invalid_params", "the debugger connects to the loopback only")
     if greenlets.have_replaced_threads():
         raise refused(greenlets.NO_DEBUGGER)
     disconnect()
-    if _session is not None and not _session.is_over:
+    if _connection is not None and not _connection.is_over:
         raise refused("Sonde is still starting or ending the debugger in this process; try again in a moment")
-    _session = session = _Session(Deadman(lease), Evaluations(evaluation_limit))
-    session.begin(host, port, server_token, client_token)
-    if not session.begun.wait(CONNECT_TIMEOUT):
-        session.end()
+    _connection = connection = DebuggerConnection(Deadman(lease), Evaluations(evaluation_limit))
+    connection.begin(host, port, server_token, client_token)
+    if not connection.begun.wait(CONNECT_TIMEOUT):
+        connection.end()
         raise CallRefused("deadline_exceeded", "no_answer", "debugpy did not connect in time; try again")
-    if session.refusal is not None:
-        raise session.refusal
-    return {"debugpy": session.version}
+    if connection.refusal is not None:
+        raise connection.refusal
+    return {"debugpy": connection.version}
 
 
 def disconnect() -> None:
     """When the sidecar has closed pydevd's socket, or to close it; does nothing while it is off."""
-    if (session := _session) is not None:
-        session.end()
+    if (connection := _connection) is not None:
+        connection.end()
 
 
 def hold(seconds: float) -> None:
@@ -86,15 +86,19 @@ def interrupt(seq: int) -> bool:
 def forget() -> None:
     """In a forked child: pydevd's threads stayed in the parent, but its breakpoints came along, and a thread
     that hits one waits for ever."""
-    global _session
-    session, _session = _session, None
-    if session is not None:
-        session.forget()
+    global _connection
+    connection, _connection = _connection, None
+    if connection is not None:
+        connection.forget()
 
 
-class _Session:
-    """One connection. Its thread may still be inside pydevd when nobody waits for it any more; `_abandoned`
-    then makes it clean up after itself. `_cleaning` is taken by whoever cleans up, and never given back."""
+class DebuggerConnection:
+    """`begin`, then wait for `begun`: it is on, or there is a `refusal`. `end` is for any thread, `forget` for a forked
+    child.
+
+    Its thread may still be inside pydevd when nobody waits for it any more; `_abandoned` then makes it clean up
+    after itself. `_cleaning` is taken by whoever cleans up, and never given back.
+    """
 
     def __init__(self, deadman: Deadman, evaluations: Evaluations) -> None:
         self.deadman = deadman
@@ -224,13 +228,13 @@ class _Session:
             time.sleep(_LOOK_AGAIN)
 
 
-_session: _Session | None = None
+_connection: DebuggerConnection | None = None
 
 
-def _on() -> _Session:
-    if _session is None or not _session.is_on:
+def _on() -> DebuggerConnection:
+    if _connection is None or not _connection.is_on:
         raise refused("no debugger is connected to this process")
-    return _session
+    return _connection
 
 
 def _unlock(database: Any) -> None:

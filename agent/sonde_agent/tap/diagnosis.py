@@ -3,7 +3,7 @@
 Answered from inside the process: what it has loaded, from where, and what there is to stop at. Each finding says
 what to do next. What only the sidecar or the broker can know, such as sessions, is theirs to say.
 
-    process   debugger.*, interpreter.*, loop.*    always
+    process   debugger.*, interpreter.*, loop.*, redaction    always
     file      file.*                               when a path is given, and until one is a problem ...
     line      line.*                               ... that makes the rest pointless
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from typing import Any
 
-from sonde_agent.tap import greenlets, inert, loops, pydevd, runtime, stopping_places, tasks
+from sonde_agent.tap import greenlets, inert, loops, pydevd, redacting, runtime, stopping_places, tasks
 from sonde_agent.tap.findings import Found, fine, note, problem
 
 _LATE = 0.1
@@ -27,7 +27,7 @@ _LATE = 0.1
 
 def read(path: str | None, line: int | None, sha256: str | None) -> dict[str, Any]:
     """Fields of the wire's `Diagnosis`. Asks the loops for their lag, which takes up to `loops.PATIENCE` seconds."""
-    findings = [*_debugger(), *_interpreter(), *_loops()]
+    findings = [*_debugger(), *_interpreter(), *_loops(), _redaction()]
     lines: list[int] = []
     if path is not None:
         of_file, lines = stopping_places.examine(path, line, sha256)
@@ -100,6 +100,14 @@ def _interpreter() -> Iterator[Found]:
         gone = "assert statements" if sys.flags.optimize == 1 else "assert statements and docstrings"
         yield note("interpreter.optimized", f"it runs with -{'O' * sys.flags.optimize}: {gone} have no code")
     yield fine("interpreter.version", f"{sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))}")
+
+
+def _redaction() -> Found:
+    mode = redacting.current().mode
+    if mode == "off":
+        return note("redaction", "secrets are shown: SONDE_REDACTION is off, which is for development")
+    hidden = "secrets" if mode == "standard" else "all values"
+    return fine("redaction", f"{hidden} are hidden (SONDE_REDACTION={mode})")
 
 
 def _loops() -> Iterator[Found]:

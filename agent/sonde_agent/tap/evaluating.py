@@ -24,6 +24,7 @@ from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
+from sonde_agent.tap.conditions import Conditions
 from sonde_agent.tap.interruption import Evaluation, Evaluations, InterruptedLoop
 from sonde_agent.tap.pydevd import Pydevd
 
@@ -53,7 +54,7 @@ class Evaluating:
         self._add_command = pydevd.writer_class.add_command
         # without pydevd's own clock, which only warns, and whose lock an interruption could leave locked
         self._evaluate = pydevd.vars.evaluate_expression.__wrapped__
-        self._condition = pydevd.debugger_class.handle_breakpoint_condition
+        self._conditions = Conditions(pydevd)
         self._expression = pydevd.debugger_class.handle_breakpoint_expression
         self._var_data = pydevd.variable_class.get_var_data
         self._complete = pydevd.completer.generate_completions
@@ -72,7 +73,7 @@ class Evaluating:
             (pydevd.io, "redirect_stream_to_pydb_io_messages_context", partial(self._redirecting, redirect)),
             (pydevd.constants, "filter_all_warnings", partial(self._whole, silence)),
             (pydevd.comm, "filter_all_warnings", partial(self._whole, silence)),
-            (pydevd.debugger_class, "handle_breakpoint_condition", self._conditions()),
+            (pydevd.debugger_class, "handle_breakpoint_condition", self._deciding()),
             (pydevd.debugger_class, "handle_breakpoint_expression", self._log_messages()),
             (pydevd.variable_class, "get_var_data", self._bounded_values()),
             (pydevd.completer, "generate_completions", self._completions),
@@ -184,16 +185,23 @@ class Evaluating:
 
         return get_var_data
 
-    def _conditions(self) -> Callable[..., bool]:
+    def holds(self, debugger: Any, info: Any, point: Any, frame: Any) -> bool:
+        """Whether a breakpoint's condition or hit condition does. Counts the hit."""
+        conditions = self._conditions
+        if not conditions.runs_code(point):
+            return bool(conditions.holds(debugger, info, point, frame))
+        evaluation, holds, failure = self._evaluations.run(
+            lambda: bool(conditions.holds(debugger, info, point, frame))
+        )
+        if failure:
+            why = evaluation.message(monotonic()) if evaluation.interrupted else failure
+            self._pydevd.warn(debugger, f"a breakpoint's condition failed: {why}: {point.condition}")
+            return False
+        return bool(holds)
+
+    def _deciding(self) -> Callable[..., bool]:
         def handle_breakpoint_condition(debugger: Any, info: Any, point: Any, frame: Any) -> bool:
-            evaluation, holds, failure = self._evaluations.run(
-                lambda: bool(self._condition(debugger, info, point, frame))
-            )
-            if failure:
-                why = evaluation.message(monotonic()) if evaluation.interrupted else failure
-                self._pydevd.warn(debugger, f"a breakpoint's condition failed: {why}: {point.condition}")
-                return False
-            return bool(holds)
+            return self.holds(debugger, info, point, frame)
 
         return handle_breakpoint_condition
 

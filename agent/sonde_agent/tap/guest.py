@@ -18,7 +18,7 @@ from typing import Any
 
 from sonde_agent import link
 from sonde_agent.records import Record
-from sonde_agent.tap import calls, children, debugger, greenlets, identity, wall
+from sonde_agent.tap import calls, children, debugger, greenlets, identity, probing, redacting, wall
 from sonde_agent.tap.connection import ENDED, State
 from sonde_agent.tap.sidecar import Sidecar, named_place, parents_place
 from sonde_agent.tap.thread import Tap
@@ -83,6 +83,8 @@ def _begin(
     is_followed: bool = True,
 ) -> None:
     environment = _environment()
+    redacting.configure(environment)
+    probing.configure(environment)
     parent = children.read(environment)
     who = identity.resolve(service, namespace, instance, labels, environment, parent)
     named = named_place(sidecar, environment)
@@ -188,6 +190,7 @@ def _forked() -> None:
         return
     wall.behind(tap.abandon, None)
     wall.behind(debugger.forget, None)
+    wall.behind(probing.close, None)
     if not _is_followed or tap.connection.state in ENDED or _is_refused():
         return
 

@@ -1,4 +1,5 @@
-"""The program's living objects of some types, found without touching any other.
+"""What lives in the program, found safely: its objects of some types, without touching any other, and the frames that
+its threads run.
 
 `gc.get_objects()` also hands out what is just being made. A tuple that another thread is filling (`tuple(a generator)`,
 an import of entry points) has then two owners, and Python refuses to finish it: the program gets a SystemError. So
@@ -8,23 +9,41 @@ Threads take turns only between the instructions of Python code. `living` theref
 draws the objects through iterators of C, compares types by their identity and keeps what is wanted; nothing else
 is left of the list of all when it returns. The types that may be asked for are never under construction. On 3.11 a garbage
 collection, which runs Python code, could come in between, so none may start.
+
+Nor may one start in `sys._current_frames`: it has a lock of the interpreter, which on 3.11 the end of a thread-local
+takes too, and the program may have thread-locals among its garbage. Then all threads would wait for ever. So the frames of
+threads are had from here, and nowhere else in the tap.
 """
 
 import gc
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from itertools import chain, compress, repeat
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def living(*kinds: type) -> list[Any]:
     """Of exactly these types, which are functions, coroutines and their like: nothing that is filled after it was made.
     Every other thread waits meanwhile, about 60 ns for each object of the program."""
     wanted = {id(kind): True for kind in kinds}
+    return without_collection(list, _drawn(wanted))
+
+
+def current_frames() -> dict[int, FrameType]:
+    """The innermost frame of each thread, the tap's own too, by the thread's ident."""
+    return without_collection(sys._current_frames)
+
+
+def without_collection(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """For what lists all objects or all frames. No collection of garbage starts by itself meanwhile."""
     collects = gc.isenabled()
     gc.disable()
     try:
-        return list(_drawn(wanted))
+        return function(*args, **kwargs)
     finally:
         if collects:
             gc.enable()

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import sonde_agent
 from sonde_agent import link
 from sonde_agent.records import Record, changed
-from sonde_agent.tap import children, redaction
+from sonde_agent.tap import children, redacting
 from sonde_agent.tap.errors import InvalidIdentity
 
 _LEVEL = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
@@ -104,7 +104,7 @@ class Identity(Record):
             python=".".join(str(part) for part in sys.version_info[:3]),
             implementation=sys.implementation.name,
             executable=plain(sys.executable or ""),
-            argv=redaction.arguments([plain(argument) for argument in sys.orig_argv[:_MOST_ARGUMENTS]])[0],
+            argv=redacting.current().arguments([plain(each) for each in sys.orig_argv[:_MOST_ARGUMENTS]])[0],
             main=_main_path(),
             directory=_directory(),
             labels=dict(self.labels),
@@ -112,6 +112,9 @@ class Identity(Record):
             process=process,
             numbered=numbered,
             parent_boot=self.parent_boot,
+            redaction=redacting.own().mode,
+            redact_names=sorted(redacting.own().extra_names),
+            show_names=sorted(redacting.own().shown_names),
         )
 
 

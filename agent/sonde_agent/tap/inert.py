@@ -3,11 +3,13 @@ program's, which could answer with a property, `__getattr__` or a metaclass.
 """
 
 import sys
-from types import FunctionType, ModuleType
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
 from sonde_agent.tap.identity import plain
 
+_namespace = type.__dict__["__dict__"].__get__
+_OF_C = (GetSetDescriptorType, MemberDescriptorType)
 _HEAP = 1 << 9
 """Py_TPFLAGS_HEAPTYPE of `type.__flags__`: set for every class that Python code made."""
 
@@ -19,17 +21,18 @@ def names_in(module: str) -> dict[str, Any]:
 
 
 def attributes(thing: object) -> dict[str, Any]:
-    """An object's own attributes; not a copy."""
-    try:
-        own = object.__getattribute__(thing, "__dict__")
-    except AttributeError:
-        return {}
-    return own if type(own) is dict else {}
+    """An object's own attributes; not a copy. None of one whose class answers for `__dict__` itself."""
+    for kind in bases(type(thing)):
+        descriptor = _namespace(kind).get("__dict__")
+        if descriptor is not None:
+            own = descriptor.__get__(thing) if type(descriptor) in _OF_C else None
+            return own if type(own) is dict else {}
+    return {}
 
 
 def class_attributes(kind: object) -> dict[str, Any]:
     """What stands in a class itself; nothing for what is no class, or one of a metaclass."""
-    return dict(type.__dict__["__dict__"].__get__(kind)) if type(kind) is type else {}
+    return dict(_namespace(kind)) if type(kind) is type else {}
 
 
 def class_name(kind: type) -> str:

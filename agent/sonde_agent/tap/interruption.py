@@ -86,7 +86,6 @@ class Evaluation:
         self.told = False
         """Somebody has been answered: either pydevd did, or we did because it would not end."""
         self.wake: Callable[[], object] | None = None
-        self.target: Any = None
         self.contexts: list[Any] = []
         """Entered and to be left, by whoever comes first: an exception may prevent their own end."""
 
@@ -137,7 +136,6 @@ class Evaluations:
         """The evaluation, what the work returned, and what got out of it, in words. Never raises, whatever the
         work does: SystemExit and its like were meant for the evaluation, and the program is not to end by them."""
         evaluation = Evaluation(get_ident(), seq, monotonic(), name, error)
-        evaluation.target = self._ident(evaluation.thread)
         around = self._running.get(evaluation.thread)
         result, raised = None, None
         try:
@@ -239,13 +237,13 @@ class Evaluations:
                 evaluation.wake()
             if evaluation.unwanted_since is not None and now - evaluation.unwanted_since < _CANCEL_FOR:
                 return
-        set_pending, target, error = self._set, evaluation.target, evaluation.error
+        set_pending, target, error = self._set, self._ident(evaluation.thread), evaluation.error
         if evaluation.open:
             set_pending(target, error)
 
     def _withdraw(self, left: Sequence[Evaluation]) -> None:
         for evaluation in left:
-            self._set_none(evaluation.target, None)
+            self._set_none(self._ident(evaluation.thread), None)
         with suppress(Interrupted):
             self._set(self._ident(get_ident()), Interrupted)
 

@@ -4,7 +4,6 @@ asyncio is used as far as the program has imported it, and never imported here.
 """
 
 import os
-import sys
 import threading
 from _thread import allocate_lock, get_ident  # as they are: gevent may replace them later
 from collections import deque
@@ -16,6 +15,7 @@ from typing import Any
 
 from sonde_agent.records import Record
 from sonde_agent.tap import inert
+from sonde_agent.tap.heap import current_frames
 from sonde_agent.tap.identity import plain
 
 PATIENCE = 1.0
@@ -52,7 +52,7 @@ def running() -> list[Any]:
     found: list[Any] = []
     if run is None:
         return found
-    for frame in sys._current_frames().values():
+    for frame in current_frames().values():
         inner: FrameType | None = frame
         while inner is not None:
             if inner.f_code is run.__code__:

@@ -10,7 +10,8 @@ It gets help that it needs (measured with 1.8.22), taken back by `undo`:
 - a list of the threads without the lock of `threading`: a thread may stand while it holds it, and pydevd would
   wait for it with its own lock in hand, which the thread needs to go on;
 - a note of which threads stand since when, for the dead-man timer;
-- evaluations that end and are answered (`evaluating`).
+- evaluations that end and are answered (`evaluating`);
+- from 3.12 on, lines without a breakpoint that cost nothing where a neighbour has one (`gated_lines`).
 """
 
 # pathlib costs a program that does not use it more at start than it would be worth here.
@@ -28,6 +29,8 @@ from typing import Any
 
 from sonde_agent.tap import code_events, off, sources
 from sonde_agent.tap.evaluating import Evaluating
+from sonde_agent.tap.gated_lines import GatedLines
+from sonde_agent.tap.heap import without_collection
 from sonde_agent.tap.interruption import Evaluations
 from sonde_agent.tap.pydevd import Pydevd, wake_all
 
@@ -91,7 +94,7 @@ class Mends:
         self._replace(pydevd.debugger_class, "dispose_and_kill_all_pydevd_threads", dispose_at_once)
         self._replace(pydevd.debugger_class, "do_wait_suspend", stand)
         self._replace(pydevd.module, "threadingEnumerate", _all_threads)
-        if not pydevd.monitors:  # in the list of all threads a collection of garbage may lock up, see `off`
+        if not pydevd.monitors:  # in the list of all threads a collection of garbage may lock up, see `heap`
             trace = pydevd.tracing.set_trace_to_threads
 
             def trace_threads(
@@ -99,10 +102,11 @@ class Mends:
             ) -> int:
                 if thread_idents is not None:
                     return int(trace(function, thread_idents, create_dummy_thread))
-                return int(off.without_collection(trace, function, None, create_dummy_thread))
+                return int(without_collection(trace, function, None, create_dummy_thread))
 
             self._replace(pydevd.tracing, "set_trace_to_threads", trace_threads)
-        for where, name, new in self.evaluating.replacements():
+        gated = GatedLines(pydevd, self.evaluating.holds)
+        for where, name, new in (*self.evaluating.replacements(), *gated.replacements()):
             self._replace(where, name, new)
         sys.breakpointhook = pydevd.own_hook
 
@@ -161,7 +165,7 @@ class Mends:
                 lines_of[path] = wanted.get(self._pydevd.canonical(path), {})
             if any(line in lines_of[path] for _, _, line in code.co_lines()):
                 code_events.add_lines(code)
-        code_events.restart()
+        self._pydevd.monitoring.restart_events()
 
 
 def _all_threads() -> list[threading.Thread]:

@@ -5,18 +5,15 @@ On 3.11 a thread that sits in C code keeps a trace function until its next call:
 but how to take itself off. It costs nothing while the thread sits there.
 """
 
-import gc
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
 from sonde_agent.tap import code_events
-from sonde_agent.tap.heap import suspended_frames
+from sonde_agent.tap.heap import current_frames, suspended_frames
 from sonde_agent.tap.pydevd import Pydevd
-
-T = TypeVar("T")
 
 
 def take_off(pydevd: Pydevd) -> None:
@@ -31,11 +28,12 @@ def take_off(pydevd: Pydevd) -> None:
 def let_go(pydevd: Pydevd, debugger: Any = None) -> None:
     """After the debugger was disposed of and everything that was changed is as before."""
     if debugger is not None:
-        # Here, and not whenever the debugger is collected as garbage: on 3.11 the end of a thread-local takes a
-        # lock of the interpreter, and whoever lists all frames and sets off a collection has it already.
+        # Here, and not whenever the debugger is collected as garbage: it is a thread-local (see `heap`), and the program
+        # may list all frames itself.
         debugger._local_thread_trace_func = SimpleNamespace()
     _forget_stops(pydevd)
     _release_ended_threads(pydevd)
+    _release_ended_locks(pydevd)
     if not pydevd.monitors:
         _release_frames(pydevd)
 
@@ -44,17 +42,6 @@ def forget_thread(pydevd: Pydevd, thread: threading.Thread) -> None:
     """One that has ended, or is just about to: pydevd keeps what it knows of each for ever."""
     if (info := object.__getattribute__(thread, "__dict__").get("additional_info")) is not None:
         pydevd.infos.remove_additional_info(info)
-
-
-def without_collection(function: Callable[..., T], *arguments: Any) -> T:
-    """For what lists all frames: see `let_go`. The program may have thread-locals among its garbage too."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        return function(*arguments)
-    finally:
-        if collects:
-            gc.enable()
 
 
 def forget(pydevd: Pydevd, debugger: Any) -> None:
@@ -84,9 +71,7 @@ def _untrace_all_threads(pydevd: Pydevd) -> None:
 
     ours = {ident for ident, kept in _attributes_of_threads() if kept.get("pydev_do_not_trace")}
     # named, because it would take the lock of `threading` to find them
-    tracing.set_trace_to_threads(
-        leave, list(without_collection(sys._current_frames).keys() - ours), create_dummy_thread=False
-    )
+    tracing.set_trace_to_threads(leave, list(current_frames().keys() - ours), create_dummy_thread=False)
     threading.settrace(None)
     tracing.restore_sys_set_trace_func()
 
@@ -120,11 +105,17 @@ def _release_ended_threads(pydevd: Pydevd) -> None:
             forget_thread(pydevd, thread)
 
 
+def _release_ended_locks(pydevd: Pydevd) -> None:
+    """pydevd lists its locks for a fork, and keeps in the list those that are gone: two more for each debugger."""
+    locks: list[Callable[[], Any]] = pydevd.constants._fork_safe_locks
+    locks[:] = [lock for lock in locks if lock() is not None]
+
+
 def _release_frames(pydevd: Pydevd) -> None:
     """Each frame that was traced keeps what traced it for as long as it lives, and some live as long as the
     program: the loop of a worker, a coroutine that waits. So does each thread."""
     pydevd.tracing._last_tracing_func_thread_local = threading.local()
-    for frame in (*without_collection(sys._current_frames).values(), *suspended_frames()):
+    for frame in (*current_frames().values(), *suspended_frames()):
         inner: FrameType | None = frame
         while inner is not None:
             if inner.f_trace is not None:

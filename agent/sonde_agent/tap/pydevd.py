@@ -40,6 +40,7 @@ _NAMES = {
         "PyDB.handle_breakpoint_condition",
         "PyDB.handle_breakpoint_expression",
     ),
+    "_pydevd_bundle.pydevd_breakpoints": ("LineBreakpoint.handle_hit_condition",),
     "_pydevd_bundle.pydevd_api": ("resume_threads", "PyDevdAPI.send_error_message"),
     "_pydevd_bundle.pydevd_comm": (
         "InternalThreadCommand.do_it",
@@ -57,6 +58,7 @@ _NAMES = {
         "DebugInfoHolder.PYDEVD_DEBUG_FILE",
         "GlobalDebuggerHolder.global_dbg",
         "_thread_id_to_thread_found",
+        "_fork_safe_locks",
         "after_fork",
         "filter_all_warnings",
         "get_global_debugger",
@@ -96,7 +98,29 @@ _NAMES = {
         "_last_tracing_func_thread_local",
     ),
 }
-_MONITORING_NAMES = ("stop_monitoring", "reset_thread_local_info")
+_MONITORING_NAMES = (
+    "stop_monitoring",
+    "restart_events",
+    "reset_thread_local_info",
+    "suspend_current_thread_tracing",
+    "resume_current_thread_tracing",
+)
+_MONITORING_EDITIONS = ("_pydevd_sys_monitoring_cython", "_pydevd_sys_monitoring")
+"""Compiled and not: one of them is there and in use."""
+_MONITORING_EDITION_NAMES = ("monitor", "sys", "_thread_local_info")
+_MADE_BY = {
+    "PyDB": (
+        "breakpoints",
+        "function_breakpoint_name_to_breakpoint",
+        "has_plugin_line_breaks",
+        "mtime",
+        "pydb_disposed",
+        "skip_print_breakpoint_exception",
+        "skip_suspend_on_breakpoint_exception",
+    ),
+    "LineBreakpoint": ("condition", "expression", "hit_condition", "_hit_count", "_hit_condition_lock"),
+}
+"""Attributes that the objects of a class get when they are made."""
 
 
 class Pydevd:
@@ -108,8 +132,10 @@ class Pydevd:
         for module, names in _NAMES.items():
             for name in names:
                 _find(module, name)
-        self.own_hook = sys.breakpointhook
         self.module: Any = import_module("pydevd")
+        _check_made(self.module.PyDB)
+        _check_made(import_module("_pydevd_bundle.pydevd_breakpoints").LineBreakpoint)
+        self.own_hook = sys.breakpointhook
         self.api = import_module("_pydevd_bundle.pydevd_api")
         self.comm = import_module("_pydevd_bundle.pydevd_comm")
         self.constants = import_module("_pydevd_bundle.pydevd_constants")
@@ -132,11 +158,14 @@ class Pydevd:
         self.setup_holder: Any = self.module.SetupHolder
         self.monitors: bool = self.constants.PYDEVD_USE_SYS_MONITORING
         self.monitoring: Any = None
+        self.monitoring_module: Any = None
+        """Where the callbacks are: the module itself, which `monitoring` has only the names of."""
         if self.monitors:
             module = "_pydevd_sys_monitoring.pydevd_sys_monitoring"
             for name in _MONITORING_NAMES:
                 _find(module, name)
             self.monitoring = import_module(module)
+            self.monitoring_module = _home_of(self.monitoring.restart_events)
         self._net_command = import_module("_pydevd_bundle.pydevd_net_command").NetCommand
         self._returns = import_module("_pydevd_bundle.pydevd_comm_constants").CMD_RETURN
         sys.breakpointhook = old_hook
@@ -211,6 +240,23 @@ def _find(module: str, name: str) -> None:
         if not hasattr(found, part):
             raise AttributeError(name=f"{module}.{name}")
         found = getattr(found, part)
+
+
+def _check_made(kind: Any) -> None:
+    for name in _MADE_BY[kind.__name__]:
+        if name not in kind.__init__.__code__.co_names:
+            raise AttributeError(name=f"{kind.__module__}.{kind.__name__}.{name}")
+
+
+def _home_of(restart_events: Any) -> Any:
+    for edition in _MONITORING_EDITIONS:
+        path = f"_pydevd_sys_monitoring.{edition}"
+        module = sys.modules.get(path)
+        if getattr(module, "restart_events", None) is restart_events:
+            for name in _MONITORING_EDITION_NAMES:
+                _find(path, name)
+            return module
+    raise AttributeError(name="_pydevd_sys_monitoring.restart_events")
 
 
 def _version() -> str:

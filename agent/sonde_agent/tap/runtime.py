@@ -1,6 +1,6 @@
 """The interpreter as it runs: its flags, garbage collector and event loops, and how it was started.
 
-The command line and the environment go through `redaction` before they leave.
+The command line and the environment are redacted before they leave.
 """
 
 # pathlib costs a program that does not use it more at start than it would be worth here.
@@ -15,7 +15,8 @@ from functools import partial
 from types import FrameType, FunctionType, MethodType
 from typing import Any
 
-from sonde_agent.tap import greenlets, inert, loops, redaction, tasks, wall
+from sonde_agent.tap import greenlets, inert, loops, redacting, tasks, wall
+from sonde_agent.tap.heap import current_frames
 from sonde_agent.tap.identity import plain
 
 MOST_ARGUMENTS = 256
@@ -48,6 +49,7 @@ _MOST_TOOLS = 6
 def read() -> dict[str, Any]:
     """Fields of the wire's `Runtime`. Asks the loops for their lag, which takes up to `loops.PATIENCE` seconds."""
     words = [plain(word) for word in sys.orig_argv[:MOST_ARGUMENTS] if type(word) is str]
+    redaction = redacting.current()
     argv, hidden = redaction.arguments(words)
     environment, more_hidden = redaction.environment(_variables())
     return {
@@ -59,7 +61,7 @@ def read() -> dict[str, Any]:
         "gc_enabled": gc.isenabled(),
         "gc": _generations(),
         "loops": event_loops(),
-        "threads": sum(not wall.is_ours(_thread(ident)) for ident in sys._current_frames()),
+        "threads": sum(not wall.is_ours(_thread(ident)) for ident in current_frames()),
         "directory": _directory(),
         "path": [plain(each) for each in sys.path.copy()[:MOST_PATHS] if type(each) is str],
     }
@@ -74,11 +76,12 @@ def flags() -> dict[str, int | str | bool]:
     known["free_threaded"] = is_free_threaded()
     known["frozen_modules"] = has_frozen_modules()
     known["gevent_patched"] = greenlets.have_replaced_threads()
+    known["redaction"] = redacting.current().mode
     known["tracing"] = ", ".join(tracers())
     known["monitoring"] = ", ".join(monitors())
     for name, value in list(getattr(sys, "_xoptions", {}).items())[:20]:
         known[f"X {plain(str(name))[:80]}"] = (
-            value if value is True else redaction.named(name, plain(str(value)))
+            value if value is True else redacting.current().named(name, plain(str(value)))
         )
     return known
 
@@ -100,7 +103,7 @@ def tracers() -> list[str]:
     hook = threading.gettrace()
     if hook is not None:
         found.append(_home(hook))
-    for innermost in sys._current_frames().values():
+    for innermost in current_frames().values():
         frame: FrameType | None = innermost
         while frame is not None:
             if frame.f_trace is not None:

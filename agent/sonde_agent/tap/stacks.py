@@ -3,13 +3,13 @@
 Reads `threading`'s table without its lock: a thread that is stopped inside `threading` would keep it.
 """
 
-import sys
 import threading
 import time
 from types import CodeType, FrameType
 from typing import Any
 
-from sonde_agent.tap import inert, sources, wall
+from sonde_agent.tap import inert, redacting, sources, wall
+from sonde_agent.tap.heap import current_frames
 from sonde_agent.tap.identity import plain
 
 MOST_FRAMES_OF_A_THREAD = 200
@@ -22,7 +22,7 @@ def read() -> dict[str, Any]:
     lines = sources.Lines()
     left = MOST_FRAMES
     threads = []
-    for ident, innermost in sys._current_frames().items():
+    for ident, innermost in current_frames().items():
         thread = known.get(ident)
         if wall.is_ours(thread):
             continue
@@ -32,7 +32,7 @@ def read() -> dict[str, Any]:
         threads.append(
             {
                 "id": ident,
-                "name": plain(str(own.get("_name", "")) or f"thread {ident}"),
+                "name": redacting.current().text(plain(str(own.get("_name", "")) or f"thread {ident}")),
                 "frames": frames,
                 "daemon": own.get("_daemonic") is True,
                 "truncated": truncated,

@@ -9,14 +9,14 @@ Everything is read while the loops run, so that it need not fit together: a task
 reads. Tasks of asyncio are read, also under uvloop and anyio; trio has none.
 """
 
-import sys
 import time
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any
 
-from sonde_agent.tap import coroutines, inert, loops, sources, stacks
+from sonde_agent.tap import coroutines, inert, loops, redacting, sources, stacks
 from sonde_agent.tap.asyncio_parts import Asyncio
+from sonde_agent.tap.heap import current_frames
 
 MOST_TASKS = 5_000
 MOST_FRAMES_OF_A_TASK = 50
@@ -42,7 +42,7 @@ _NAMES = {
 def read() -> dict[str, Any]:
     """Fields of the wire's `Tasks`. Asks the loops for their lag, which takes up to `loops.PATIENCE` seconds."""
     asyncio = Asyncio()
-    threads = [(ident, list(_stack(frame))) for ident, frame in sys._current_frames().items()]
+    threads = [(ident, list(_stack(frame))) for ident, frame in current_frames().items()]
     found, more = asyncio.tasks(MOST_TASKS)
     running = {id(task) for task in asyncio.running_tasks()}
     frames = _Frames()
@@ -54,7 +54,7 @@ def read() -> dict[str, Any]:
         if loop is not None:
             owners.setdefault(id(loop), loop)
         each = known[id(task)]
-        each.fields = {"id": id(task), "name": asyncio.name(task), "loop": id(loop)}
+        each.fields = {"id": id(task), "name": redacting.current().text(asyncio.name(task)), "loop": id(loop)}
         each.fields["state"] = "running" if id(task) in running else "waiting"
         coroutine = asyncio.attribute(task, "_coro")
         chain, each.fields["truncated"] = _chain(coroutine)

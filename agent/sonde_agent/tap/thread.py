@@ -22,7 +22,7 @@ from typing import Any, assert_never
 
 from sonde_agent import link
 from sonde_agent.tap import connection as core
-from sonde_agent.tap import debugger, greenlets, guarded, wall
+from sonde_agent.tap import debugger, greenlets, guarded, probing, redacting, wall
 from sonde_agent.tap.errors import NoSidecar
 from sonde_agent.tap.identity import Identity
 from sonde_agent.tap.report import Reporter
@@ -66,6 +66,9 @@ class Tap:
         self._on_end = on_end
         self._on_known = on_known
         self._reporter = Reporter()
+        self._metrics: dict[str, Any] = {}
+        self._is_new_line = True
+        """Its sidecar has not heard of our probes."""
         self._leave: core.Leave | None = None
         self._line: guarded.GuardedSocket | None = None
         self._buffer = link.LineBuffer()
@@ -80,6 +83,7 @@ class Tap:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        probing.attend(self._wake_up)
         self._thread = wall.start_thread(self._live, "sonde-tap")
 
     @property
@@ -141,6 +145,7 @@ class Tap:
                 self._on_end(self.connection.reason)
         finally:
             if not parked:
+                wall.behind(probing.close, None)
                 self._hang_up()
                 self._close_wakeup()
 
@@ -164,10 +169,15 @@ class Tap:
             case core.Answer(call=call):
                 self._send(self._answer(call))
             case core.Report():
-                metrics: dict[str, Any] = wall.behind(self._reporter.read, {})
-                self._send(link.Report(metrics=metrics))
+                self._metrics = wall.behind(self._reporter.read, {})
+                self._report()
+            case core.Deliver():
+                self._deliver()
             case core.Say(message=message):
+                self._deliver()  # before the last word
                 self._send(message)
+            case core.Redact(welcome=welcome):
+                redacting.agree(welcome)
             case core.HangUp():
                 self._hang_up()
             case core.ReleaseDebugger():
@@ -177,6 +187,21 @@ class Tap:
             case _:
                 assert_never(effect)
 
+    def _report(self) -> None:
+        now = time.monotonic()
+        probing.tick(now)
+        probes = probing.report(now, anew=self._is_new_line)
+        self._is_new_line = False
+        self._send(link.Report(metrics=self._metrics, probes=probes))
+
+    def _deliver(self) -> None:
+        if hits := probing.hits(time.monotonic()):
+            encoded = wall.behind(lambda: link.encode(link.Hits(hits=hits)), b"")
+            if not encoded or len(encoded) > link.LONGEST_LINE or not self._send_line(encoded):
+                probing.lost(len(hits))
+        if probing.must_report():
+            self._report()
+
     def _connect(self) -> core.Event:
         try:
             self._line = guarded.GuardedSocket(self._sidecar.connect())
@@ -185,35 +210,46 @@ class Tap:
         except OSError as error:
             return core.NotConnected(f"the sidecar cannot be reached ({_kind(error)})")
         self._line.settimeout(SEND_TIMEOUT)
+        self._is_new_line = True
         self._buffer = link.LineBuffer()
         return core.Connected()
 
     def _send(self, message: link.Message) -> None:
+        self._send_line(link.encode(message))
+
+    def _send_line(self, encoded: bytes) -> bool:
+        """Whether it went out."""
         if self._line is None:
-            return
+            return False
         try:
-            self._line.sendall(link.encode(message))
+            self._line.sendall(encoded)
         except OSError as error:
             self._arrived.clear()  # what it asked before can be answered no more
             self._arrived.append(core.Lost(f"the sidecar was lost ({_kind(error)})"))
+            return False
+        return True
 
     def _next_event(self) -> core.Event | None:
         """None when the thread is to park."""
         while not self._arrived:
             if _taken(self._parking):
                 return None
+            now = time.monotonic()
+            if probing.due_at() <= now:
+                probing.tick(now)
             if self._line is None:
-                left = self._wait_until - time.monotonic()
-                self._poll(left)
+                self._poll(min(self._wait_until, probing.due_at()) - now)
                 if self._leave is None and time.monotonic() < self._wait_until:
                     continue
                 self._arrived.append(self._leave or core.Waited())
                 break
             greeting = self.connection.state is core.State.GREETING
             report_at = self.connection.report_at
-            if report_at is not None and report_at <= time.monotonic():
+            if report_at is not None and report_at <= now:
                 return core.TimePassed()
-            ready = self._poll(GREETING_TIMEOUT if greeting else report_at and report_at - time.monotonic())
+            if report_at is not None and probing.send_at() <= now:
+                return core.Brought()
+            ready = self._poll(GREETING_TIMEOUT if greeting else self._seconds_left(report_at, now))
             if self._leave is not None:
                 return self._leave
             if ready:
@@ -242,6 +278,13 @@ class Tap:
             with suppress(OSError):  # the program has closed it in this moment
                 self._woken.recv(_ONE_READ)
         return any(descriptor == line for descriptor, _ in ready)
+
+    def _seconds_left(self, report_at: float | None, now: float) -> float | None:
+        """Until there is something to do; None for never. `report_at` is None while nobody is served."""
+        due = min(inf if report_at is None else report_at, probing.due_at())
+        if report_at is not None:
+            due = min(due, probing.send_at())
+        return None if due == inf else due - now
 
     def _receive(self, line: guarded.GuardedSocket) -> list[core.Event]:
         events: list[core.Event] = []

@@ -1,7 +1,7 @@
 """The guest's wall: what goes wrong in the tap ends here and never reaches the program.
 
-The only broad `except` of the tap. With SONDE_TEST_RAISE set it lets everything through, so that our own
-tests see our faults.
+The only broad `except` of the tap, but for callbacks of the interpreter, which then come here (`fell`). With
+SONDE_TEST_RAISE set it lets everything through, so that our own tests see our faults.
 """
 
 import os
@@ -54,3 +54,9 @@ def is_ours(thread: threading.Thread | None) -> bool:
     """True for threads of the tap and of pydevd. The mark is the thread's own; a class of the program's is not asked."""
     own = object.__getattribute__(thread, "__dict__") if thread is not None else {}
     return own.get("is_pydev_daemon_thread") is True
+
+
+def fell() -> None:
+    """In an `except Exception` of a callback that is called too often for another call in between."""
+    if os.environ.get(TEST_VARIABLE):
+        raise  # noqa: PLE0704 - what is being handled

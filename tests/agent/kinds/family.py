@@ -121,7 +121,7 @@ def first_event(name: str, *several: Debugging) -> tuple[Debugging, dict[str, An
         assert ready, f"waited in vain for: {name}"
         for debugging in several:
             if debugging.socket in ready:
-                debugging.events.append(debugging._read())
+                debugging.hear()
 
 
 def is_gone(pid: int) -> bool:

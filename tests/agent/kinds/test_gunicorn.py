@@ -22,13 +22,18 @@ APPLICATION = """
 GUNICORN = ("-m", "gunicorn", "--workers", "2", "--bind", "unix:socket", "--log-level", "warning", "app:app")
 
 
+def surroundings(sidecar: FakeSidecar) -> dict[str, str]:
+    """A directory of its own for gunicorn's control socket, else all of a user's have one address, and complain."""
+    return {**sidecar.environment, "XDG_RUNTIME_DIR": str(sidecar.path.parent)}
+
+
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["after", "preload"])
 def test_each_worker_is_a_process_of_its_own(
     sidecar: FakeSidecar, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     (tmp_path / "app.py").write_text(textwrap.dedent(APPLICATION))
     command = (*SONDE_RUN, *GUNICORN, *options)
-    with launched(tmp_path, *command, environment=sidecar.environment) as program:
+    with launched(tmp_path, *command, environment=surroundings(sidecar)) as program:
         master = comes(sidecar)
         assert master.hello.service == "gunicorn"
         workers = come(sidecar, 2)
@@ -51,7 +56,7 @@ def test_a_worker_that_ends_is_followed_by_another(sidecar: FakeSidecar, tmp_pat
     source = 'import sonde_agent\nsonde_agent.start("shop")\n' + textwrap.dedent(APPLICATION)
     (tmp_path / "app.py").write_text(source)
     command = (sys.executable, *GUNICORN, "--preload")
-    with launched(tmp_path, *command, environment=sidecar.environment) as program:
+    with launched(tmp_path, *command, environment=surroundings(sidecar)) as program:
         master = comes(sidecar)
         first, second = come(sidecar, 2)
         assert are_children(master, first, second)

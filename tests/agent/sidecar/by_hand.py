@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from sonde_agent.redaction import Redaction
 from sonde_agent.sidecar import effects as e
 from sonde_agent.sidecar.dap.channel import Incoming
 from sonde_agent.sidecar.mux import Mux
@@ -17,8 +18,8 @@ class Bench:
     """A mux, a clock, and pydevd's part played by hand; only the threads that a joining session is told are
     answered by themselves, unless it is `slow`."""
 
-    def __init__(self, *, slow: bool = False, **limits: float) -> None:
-        self.mux = Mux(PROCESS, BOOT, **limits)
+    def __init__(self, *, slow: bool = False, redaction: Redaction | None = None, **limits: float) -> None:
+        self.mux = Mux(PROCESS, BOOT, redaction=redaction, **limits)
         self.slow = slow
         self.now = 100.0
         self.sent: list[dict[str, Any]] = []

@@ -135,7 +135,7 @@ class Broker:
             id=fields.pop("id", uuid.uuid4().hex),
             broker=self.name,
             viewer=fields.pop("viewer", who("ada")),
-            timeout=20,
+            timeout=fields.pop("timeout", 20),
             operation=operation,
             **fields,
         )

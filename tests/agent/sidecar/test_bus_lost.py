@@ -8,7 +8,7 @@ import pytest
 from sonde_agent.sidecar import SidecarSettings, serve
 from sonde_agent.sidecar.journal import Journal
 from sonde_agent.sidecar.uplink import Uplink
-from sonde_wire import Address, bus, mqtt
+from sonde_wire import Address, bus, mqtt, probes
 from tests.agent.sidecar.conftest import broker_on, mqtt_server, tapped
 from tests.agent.sidecar.test_debugging import WORKER, online, stop
 
@@ -56,12 +56,23 @@ class _Owner:
     def bus_lost(self) -> None:
         self.lost += 1
 
+    def seen(self, probe: str, message: probes.ProbeMessage | None) -> None:
+        raise NotImplementedError
+
+    def report(self) -> bytes:
+        raise NotImplementedError
+
 
 def test_a_bus_that_stays_away_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     url = mqtt.BusUrl.parse("mqtt://127.0.0.1:1")
     owner = _Owner()
     uplink = Uplink(
-        Address("default", "shop", "a"), "0" * 32, Journal("default/shop/a", "0" * 32), owner, lambda: url
+        Address("default", "shop", "a"),
+        "0" * 32,
+        Journal("default/shop/a", "0" * 32),
+        owner,
+        lambda: url,
+        owner,
     )
     with caplog.at_level(logging.WARNING):
         for _ in range(3):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sonde_agent.sidecar import Sidecar
-from sonde_wire import Code, Reason, bus, codec, topics
+from sonde_wire import Code, Reason, bus, codec, looking, topics
 from tests.agent.sidecar.conftest import Broker, broker_on, tapped
 from tests.support.debuggee import Program, Running
 
@@ -42,6 +42,13 @@ async def worker(sidecar: Sidecar, tmp_path: Path) -> AsyncIterator[tuple[Progra
 
 async def online(broker: Broker) -> bus.Presence:
     return await broker.presence(lambda each: each.state == "online")
+
+
+async def opened(broker: Broker, session: str = "s1") -> bus.Presence:
+    """The process, with a session of ada's on it."""
+    process = await online(broker)
+    await broker.open(process, session)
+    return process
 
 
 async def stop(broker: Broker, process: bus.Presence, program: Program, session: str = "s1") -> int:
@@ -115,8 +122,7 @@ async def test_only_the_thread_that_hit_the_breakpoint_stands(
     broker: Broker, worker: tuple[Program, Running]
 ) -> None:
     program, running = worker
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     await stop(broker, process, program)
     for _ in range(3):
         await running.says("alive")
@@ -126,8 +132,7 @@ async def test_a_session_that_leaves_takes_only_its_own_breakpoints(
     broker: Broker, worker: tuple[Program, Running]
 ) -> None:
     program, _ = worker
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     thread = await stop(broker, process, program)
     state = await broker.open(process, "s2")
     (body,) = (codec.decode_any(each) for each in state.stops)
@@ -178,8 +183,7 @@ async def test_a_process_is_debugged_again_after_everybody_had_left(
 
 async def test_a_killed_process_is_seen_to_be_killed(broker: Broker, worker: tuple[Program, Running]) -> None:
     program, running = worker
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     await stop(broker, process, program)
     running.process.send_signal(signal.SIGKILL)
     ended = await broker.presence(lambda each: each.state == "ended")
@@ -197,10 +201,10 @@ async def test_stacks_and_source_are_read_without_a_session(
     process = await online(broker)
     reply = await broker.ask(process, bus.ReadStacks())
     assert not isinstance(reply.result, (type(None), type(...))), reply.failure
-    stacks = codec.decode(reply.result, bus.Stacks)  # type: ignore[arg-type] # checked above
+    stacks = codec.decode(reply.result, looking.Stacks)  # type: ignore[arg-type] # checked above
     assert "worker" in {each.name for each in stacks.threads}
     reply = await broker.ask(process, bus.ReadSource(path=str(program.path)))
-    assert codec.decode(reply.result, bus.Source).text == program.path.read_text()  # type: ignore[arg-type] # as above
+    assert codec.decode(reply.result, looking.Source).text == program.path.read_text()  # type: ignore[arg-type] # as above
 
 
 async def test_metrics_arrive(broker: Broker, worker: tuple[Program, Running]) -> None:
@@ -213,8 +217,7 @@ async def test_metrics_arrive(broker: Broker, worker: tuple[Program, Running]) -
 async def test_what_is_not_admitted_is_refused_with_its_reason(
     broker: Broker, worker: tuple[Program, Running]
 ) -> None:
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     stale = await broker.ask(process, bus.ReadStacks(), boot="0" * 32)
     assert stale.failure is not None and stale.failure.reason is Reason.STALE_BOOT
     poor = bus.ViewerIdentity(subject="eve", connection="c2", scopes=("observe",))

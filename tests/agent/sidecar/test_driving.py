@@ -13,7 +13,7 @@ from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
 from sonde_agent.sidecar.attachment import Attachment
 from sonde_wire import Failure, Reason, bus, codec, dap
 from tests.agent.sidecar.conftest import Broker, broker_on, tapped, who
-from tests.agent.sidecar.test_debugging import WORKER, online, stop
+from tests.agent.sidecar.test_debugging import WORKER, opened, stop
 from tests.agent.sidecar.test_service import pods_sidecar, program
 from tests.support.debuggee import Program, Running
 
@@ -59,8 +59,7 @@ async def test_a_stop_that_nobody_renews_ends_and_its_breakpoint_sleeps_until_so
     broker: Broker, short_lived: tuple[Program, Running]
 ) -> None:
     program, running = short_lived
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     thread = await stop(broker, process, program)
     begun = await broker.event(bus.LeaseChanged)
     assert begun.lease == bus.Lease(left=LEASE, length=LEASE)
@@ -88,8 +87,7 @@ async def test_a_driver_that_renews_keeps_the_stop_and_a_watcher_does_not(
     broker: Broker, short_lived: tuple[Program, Running]
 ) -> None:
     program, _ = short_lived
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     await broker.open(process, "s2", viewer="eve")
     await stop(broker, process, program)
     await broker.ask(process, bus.TakeSeat(session="s1", action="take"))
@@ -106,8 +104,7 @@ async def test_a_driver_that_renews_keeps_the_stop_and_a_watcher_does_not(
 
 async def test_two_sessions_hand_the_seat_over(broker: Broker, worker: tuple[Program, Running]) -> None:
     program, _ = worker
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     await broker.open(process, "s2", viewer="eve")
     thread = await stop(broker, process, program)
     await broker.dap(process, "s1", "next", threadId=thread)
@@ -132,8 +129,7 @@ async def test_an_endless_evaluation_is_interrupted_and_the_session_lives(
     broker: Broker, worker: tuple[Program, Running]
 ) -> None:
     program, running = worker
-    process = await online(broker)
-    await broker.open(process, "s1")
+    process = await opened(broker)
     thread = await stop(broker, process, program)
     frames = (await broker.dap(process, "s1", "stackTrace", threadId=thread))["stackFrames"]
     where = {"frameId": frames[0]["id"], "context": "watch"}
@@ -145,6 +141,22 @@ async def test_an_endless_evaluation_is_interrupted_and_the_session_lives(
     await broker.dap(process, "s1", "setBreakpoints", source={"path": str(program.path)}, breakpoints=[])
     await broker.dap(process, "s1", "continue", threadId=thread)
     await running.says("sold")
+
+
+async def test_an_evaluation_ends_when_its_asker_waits_no_longer_and_not_only_at_the_taps_limit(
+    broker: Broker, sidecar: Sidecar, tmp_path: Path
+) -> None:
+    """The tap would let it run for ten times as long; that it ends, and as interrupted, is the sidecar's doing."""
+    async with tapped(sidecar, tmp_path, WORKER) as (program, _):
+        process = await opened(broker)
+        thread = await stop(broker, process, program)
+        frames = (await broker.dap(process, "s1", "stackTrace", threadId=thread))["stackFrames"]
+        endless = {"expression": "[x for x in iter(int, 1) if x]", "frameId": frames[0]["id"]}
+        request = {"seq": 1, "type": "request", "command": "evaluate", "arguments": endless}
+        asked = bus.Dap(session="s1", request=codec.raw(request))
+        reply = await broker.ask(process, asked, timeout=2.0)
+        assert reply.failure is not None and reply.failure.reason is Reason.INTERRUPTED
+        assert await counted(broker, process, thread) >= 0  # the thread is free for the next
 
 
 async def test_a_debugger_whose_line_breaks_is_attached_again_and_its_breakpoints_are_set_again(
@@ -159,8 +171,7 @@ async def test_a_debugger_whose_line_breaks_is_attached_again_and_its_breakpoint
 
     monkeypatch.setattr(Attachment, "attach", noted)
     async with tapped(sidecar, tmp_path, WORKER) as (program, _):
-        process = await online(broker)
-        await broker.open(process, "s1")
+        process = await opened(broker)
         await stop(broker, process, program)
         broker.events.clear()
         debugger = attachments[-1]._debugger
@@ -204,8 +215,7 @@ async def test_a_debugger_that_answers_nothing_any_more_is_dropped_and_attached_
     hasty = msgspec.structs.replace(dap.RULES["setBreakpoints"], deadline=0.5)
     monkeypatch.setattr(dap, "RULES", {**dap.RULES, "setBreakpoints": hasty})
     async with tapped(sidecar, tmp_path, WEDGED) as (program, running):
-        process = await online(broker)
-        await broker.open(process, "s1")
+        process = await opened(broker)
         source = {"path": str(program.path)}
         await broker.dap(process, "s1", "setBreakpoints", source=source, breakpoints=[])
         running.process.send_signal(signal.SIGUSR1)
@@ -228,8 +238,7 @@ async def test_a_sidecar_that_hangs_freezes_nobody_and_goes_on_when_it_is_awake(
         broker_on(mqtt_url) as broker,
         program(tmp_path, "print('started')\n" + WORKER) as running,
     ):
-        process = await online(broker)
-        await broker.open(process, "s1")
+        process = await opened(broker)
         thread = await stop(broker, process, Program(tmp_path / "app.py"))
         count = await counted(broker, process, thread)
         os.kill(sidecar.process.pid, signal.SIGSTOP)
@@ -247,8 +256,7 @@ async def test_a_tap_whose_link_breaks_comes_back_and_its_sessions_go_on(
     broker: Broker, sidecar: Sidecar, tmp_path: Path
 ) -> None:
     async with tapped(sidecar, tmp_path, WORKER) as (program, _):
-        process = await online(broker)
-        await broker.open(process, "s1")
+        process = await opened(broker)
         await stop(broker, process, program)
         broker.events.clear()
         (served,) = sidecar._processes.values()
@@ -282,8 +290,7 @@ async def test_one_session_names_an_exception_and_another_has_a_filter_and_both_
     broker: Broker, sidecar: Sidecar, tmp_path: Path
 ) -> None:
     async with tapped(sidecar, tmp_path, RAISES) as (program, _):
-        process = await online(broker)
-        await broker.open(process, "s1")
+        process = await opened(broker)
         await broker.open(process, "s2")
         named = {"path": [{"names": ["Python Exceptions"]}, {"names": ["KeyError"]}], "breakMode": "always"}
         await broker.dap(process, "s1", "setExceptionBreakpoints", filters=[], exceptionOptions=[named])

@@ -13,7 +13,7 @@ from sonde_agent.records import changed
 from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
 from sonde_agent.sidecar import process as process_module
 from sonde_agent.sidecar.journal import BLOCK
-from sonde_wire import Reason, bus, codec
+from sonde_wire import Reason, bus, codec, looking
 from tests.agent.sidecar.conftest import Broker
 
 HELLO = link.Hello(
@@ -68,7 +68,7 @@ async def sidecar(mqtt_url: str) -> AsyncIterator[Sidecar]:
 
 
 def welcome(process: str, numbered: int = BLOCK) -> link.Welcome:
-    return link.Welcome(version=link.VERSION, process=process, numbered=numbered)
+    return link.Welcome(version=link.VERSION, process=process, numbered=numbered, redaction="standard")
 
 
 def hello(sidecar: Sidecar, **changes: Any) -> link.Hello:
@@ -114,7 +114,7 @@ async def test_a_tap_that_comes_back_keeps_name_and_numbers(sidecar: Sidecar, br
         assert isinstance(call, link.Call) and call.operation == "stacks"
         ours.say(link.Result(id=call.id, value={"threads": [], "time": 1.5}))
         reply = await broker.until(lambda: broker.replies.get(command))
-        assert codec.decode(reply.result, bus.Stacks).time == 1.5  # type: ignore[arg-type] # it has one
+        assert codec.decode(reply.result, looking.Stacks).time == 1.5  # type: ignore[arg-type] # it has one
         assert [type(each) for each in broker.events] == [bus.ProcessStarted]
 
 
@@ -232,6 +232,24 @@ async def test_a_process_that_cannot_be_watched_is_not_measured_under_a_number_o
         sample = await broker.until(lambda: broker.metrics[-1] if broker.metrics else None)
         assert (sample.cpu_percent, sample.memory_rss, sample.threads) == (None, None, None)
         assert "cannot see the process" in sample.unavailable["memory_rss"]
+
+
+async def test_of_tap_and_sidecar_the_one_that_hides_more_holds(mqtt_url: str, broker: Broker) -> None:
+    settings = SidecarSettings(
+        bus=mqtt_url, listen="tcp:127.0.0.1:0", redact_names=("colour",), show_names=("pin", "token")
+    )
+    async with serve(settings) as sidecar, tap(sidecar) as ours:
+        words = ["python", "app.py", "--colour", "hunter2", "--token=a", "--pin=b"]
+        ours.say(hello(sidecar, redaction="off", argv=words, show_names=["pin"]))
+        told = await ours.hear()
+        assert isinstance(told, link.Welcome)
+        assert (told.redaction, told.redact_names, told.show_names) == (
+            "standard",
+            ["colour"],
+            ["pin", "token"],
+        )
+        process = await broker.presence(lambda each: each.state == "online")
+        assert process.argv == ("python", "app.py", "--colour", "***", "--token=***", "--pin=b")
 
 
 async def test_a_third_of_the_same_name_and_number_gets_a_name_of_its_own(sidecar: Sidecar) -> None:

@@ -42,15 +42,20 @@ class Line:
         self._next_id = 0
         self.debuggings: list[socket.socket] = []
         self.reports: list[link.Report] = []
+        self.hits: list[link.Hits] = []
 
-    def receive(self) -> link.Message | None:
-        """None when the tap hung up. Reports come in between at any time, and are kept aside."""
+    def receive(self, *, everything: bool = False) -> link.Message | None:
+        """None when the tap hung up. Reports and hits come in between at any time, and are kept aside, if not everything
+        is wanted."""
         while True:
             for text in self._lines:
                 message = link.decode(text)
-                if not isinstance(message, link.Report):
+                if everything or not isinstance(message, link.Report | link.Hits):
                     return message
-                self.reports.append(message)
+                if isinstance(message, link.Report):
+                    self.reports.append(message)
+                else:
+                    self.hits.append(message)
             try:
                 data = self.socket.recv(65536)
             except ConnectionResetError:
@@ -264,17 +269,17 @@ class Debugging:
     def open(self, **options: float) -> "Debugging":
         """`options`: `lease` and `evaluation_limit`, in seconds."""
         host, port = self.address
-        self.version = self._line.value(
-            "debugger.connect",
-            host=host,
-            port=port,
-            server_token=self.server_token,
-            client_token=self.client_token,
-            **options,
-        )["debugpy"]
-        self.socket, _ = self._listener.accept()
+        with self._listener:
+            self.version = self._line.value(
+                "debugger.connect",
+                host=host,
+                port=port,
+                server_token=self.server_token,
+                client_token=self.client_token,
+                **options,
+            )["debugpy"]
+            self.socket, _ = self._listener.accept()
         self._line.debuggings.append(self.socket)
-        self._listener.close()
         self.socket.settimeout(PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         shown = self.ask("pydevdAuthorize", debugServerAccessToken=self.server_token)
@@ -310,7 +315,7 @@ class Debugging:
             for position, message in enumerate(self.events):
                 if message["type"] == "response" and message["request_seq"] == seq:
                     return self.events.pop(position)
-            self.events.append(self._read())
+            self.hear()
 
     def event(self, name: str) -> dict[str, Any]:
         while True:
@@ -340,16 +345,27 @@ class Debugging:
         self.socket.close()
         self._line.value("debugger.disconnect")
 
+    def hear(self) -> None:
+        """All that has come; waits for one message at least. What came with another makes no socket readable again."""
+        self.events.append(self._read())
+        while (message := self._next_of_text()) is not None:
+            self.events.append(message)
+
     def _read(self) -> dict[str, Any]:
         assert self.socket is not None
-        while True:
-            head, separator, rest = self._text.partition(b"\r\n\r\n")
-            if separator:
-                length = int(head.lower().partition(b"content-length:")[2].split()[0])
-                if len(rest) >= length:
-                    self._text = rest[length:]
-                    message: dict[str, Any] = json.loads(rest[:length])
-                    return message
+        while (message := self._next_of_text()) is None:
             data = self.socket.recv(65536)
             assert data, "pydevd hung up"
             self._text += data
+        return message
+
+    def _next_of_text(self) -> dict[str, Any] | None:
+        head, separator, rest = self._text.partition(b"\r\n\r\n")
+        if not separator:
+            return None
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        if len(rest) < length:
+            return None
+        self._text = rest[length:]
+        message: dict[str, Any] = json.loads(rest[:length])
+        return message

@@ -190,3 +190,9 @@ def test_who_is_not_served_has_nothing_to_report(state: State) -> None:
     assert connection.report_at is None
     assert connection.handle(core.TimePassed(), 100.0) == []
     assert connection.state is state
+
+
+def test_a_sidecar_that_says_what_it_hides_is_heeded() -> None:
+    connection = at(State.GREETING)
+    welcome = link.Welcome(version=link.VERSION, process="default/app/1", redaction="strict")
+    assert connection.handle(core.Arrived(welcome), 0.0)[0] == core.Redact(welcome)

@@ -11,51 +11,26 @@ import pytest
 
 from sonde_agent import link
 from tests.agent.tap.fakes import Debugging, FakeSidecar, Line, Program, eventually, running
+from tests.agent.worker import ANSWERS, WORKS, ask, goes_on
 
 MONITORING = sys.version_info >= (3, 12)
-WORKER = """
+WORKER = (
+    WORKS
+    + """
     import gc
-    import os
     import subprocess
-    import sys
-    import threading
     import time
-    import warnings
-    warnings.simplefilter("ignore")  # about forking with threads, from 3.12 on
     import sonde_agent
     sonde_agent.start()
-    go_on = threading.Event()
-    rounds = 0
-
-    def work(number):
-        doubled = number * 2
-        return doubled  # stop here
-
-    def worker():
-        global rounds
-        while not go_on.wait(0.005):
-            work(rounds)
-            rounds += 1
-
-    def tracing():
-        if sys.version_info >= (3, 12):
-            return sys.monitoring.get_tool(sys.monitoring.DEBUGGER_ID)
-        seen = []
-        thread = threading.Thread(target=lambda: seen.append(sys.gettrace()))
-        thread.start()
-        thread.join()
-        return sys.gettrace() or threading.gettrace() or seen[0]
 
     def fork():
         pid = os.fork()
         if pid == 0:
             os._exit(work(21))
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-    threading.Thread(target=worker, name="worker", daemon=True).start()
-    for line in sys.stdin:
-        print(eval(line), flush=True)
-    """
+"""
+    + ANSWERS
+)
 
 
 @contextmanager
@@ -63,16 +38,6 @@ def worker(sidecar: FakeSidecar, directory: Path) -> Iterator[tuple[Program, Lin
     with running(directory, WORKER, sidecar.environment) as program:
         line, _ = sidecar.welcome()
         yield program, line
-
-
-def ask(program: Program, expression: str) -> str:
-    program.tell(expression)
-    return program.hear()
-
-
-def goes_on(program: Program) -> bool:
-    before = int(ask(program, "rounds"))
-    return eventually(lambda: int(ask(program, "rounds")) > before, "the worker to go on")
 
 
 def test_a_breakpoint_stops_one_thread_and_the_others_run(sidecar: FakeSidecar, tmp_path: Path) -> None:

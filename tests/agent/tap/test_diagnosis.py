@@ -14,7 +14,7 @@ from msgspec import convert
 
 from sonde_agent.link import Call, Fault, Result
 from sonde_agent.tap import calls, code_lines, diagnosis, identity, runtime
-from sonde_wire.bus import Diagnosis
+from sonde_wire.looking import Diagnosis
 from tests.agent.tap.fakes import fake_sidecar, running
 
 CART = '''\

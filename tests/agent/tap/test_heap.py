@@ -1,14 +1,20 @@
 """Looking through the program's heap leaves the program alone."""
 
+import ast
 import gc
 import sys
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
+from pathlib import Path
+from types import AsyncGeneratorType, CoroutineType, FrameType, FunctionType, GeneratorType
 from typing import Any
 
-from sonde_agent.tap.heap import living, suspended_frames
+import pytest
 
+from sonde_agent.tap import heap
+from sonde_agent.tap.heap import current_frames, living, suspended_frames, without_collection
+
+TAP = Path(heap.__file__).parent
 TUPLES = 300
 
 
@@ -98,12 +104,98 @@ def test_frames_of_what_waits_are_found() -> None:
     waiting.close()
 
 
-def test_collection_is_on_again_only_where_it_was_on() -> None:
-    gc.disable()
+def test_the_innermost_frame_of_each_thread_is_found() -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def stands() -> None:
+        arrived.set()
+        go_on.wait()
+
+    def functions(frame: FrameType | None) -> list[str]:
+        names = []
+        while frame is not None:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        return names
+
+    thread = threading.Thread(target=stands)
+    thread.start()
     try:
+        arrived.wait()
+        frames = current_frames()
+        assert "stands" in functions(frames[thread.ident or 0])
+        here = functions(frames[threading.get_ident()])
+        assert "test_the_innermost_frame_of_each_thread_is_found" in here
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_no_garbage_is_collected_meanwhile() -> None:
+    """Such as a thread-local of the program's, whose end would wait for the lock that the list of all frames has."""
+    collections: list[str] = []
+    meanwhile = False
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        if meanwhile:
+            collections.append(phase)
+
+    def fill() -> None:
+        nonlocal meanwhile
+        meanwhile = True
+        for _ in range(50):
+            assert [set() for _ in range(10)]
+        meanwhile = False
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(note)
+    gc.set_threshold(1)
+    try:
+        without_collection(fill)
+        assert collections == []
+        fill()
+        assert collections  # else nothing could be seen here
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(note)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_collection_is_off_meanwhile_and_on_again_only_where_it_was_on(
+    on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    frames, objects = sys._current_frames, gc.get_objects
+
+    def noted_frames() -> dict[int, FrameType]:
+        seen.append(gc.isenabled())
+        return frames()
+
+    def noted_objects(generation: int | None) -> list[Any]:
+        seen.append(gc.isenabled())
+        return objects(generation)
+
+    monkeypatch.setattr(sys, "_current_frames", noted_frames)
+    monkeypatch.setattr(gc, "get_objects", noted_objects)
+    if not on:
+        gc.disable()
+    try:
+        current_frames()
         living(FunctionType)
-        assert not gc.isenabled()
+        with pytest.raises(ZeroDivisionError):
+            without_collection(divmod, 1, 0)
+        assert seen == [False, False]
+        assert gc.isenabled() is on
     finally:
         gc.enable()
-    living(FunctionType)
-    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("module", sorted(TAP.rglob("*.py")), ids=lambda path: path.stem)
+def test_all_frames_and_all_objects_are_listed_nowhere_else(module: Path) -> None:
+    names = {
+        each.attr if isinstance(each, ast.Attribute) else each.value if isinstance(each, ast.Constant) else ""
+        for each in ast.walk(ast.parse(module.read_text()))
+        if isinstance(each, ast.Attribute | ast.Constant)
+    }
+    listed = names & {"_current_frames", "get_objects"}
+    assert listed == ({"_current_frames", "get_objects"} if module.stem == "heap" else set())

@@ -14,7 +14,7 @@ from msgspec import convert
 
 from sonde_agent.tap import sources, stacks, wall
 from sonde_agent.tap.errors import CallRefused
-from sonde_wire.bus import Source, Sources, Stacks
+from sonde_wire.looking import Source, Sources, Stacks
 
 
 class Gate:

@@ -12,7 +12,7 @@ import pytest
 from msgspec import convert
 
 from sonde_agent.tap import modules, runtime, wall
-from sonde_wire.bus import Modules, Runtime
+from sonde_wire.looking import Modules, Runtime
 
 
 def read() -> Runtime:

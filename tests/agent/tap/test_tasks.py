@@ -11,7 +11,7 @@ import pytest
 from msgspec import convert
 
 from sonde_agent.tap import loops, tasks
-from sonde_wire.bus import TaskInfo, Tasks
+from sonde_wire.looking import TaskInfo, Tasks
 from tests.agent.tap.fakes import running
 
 Work = Callable[[], Coroutine[Any, Any, Any]]

@@ -1,0 +1,1 @@
+"""The probes of a process: what looks at it without stopping it."""
