@@ -28,6 +28,7 @@ from sonde_broker.settings import (
     check_origins,
     choose_key,
     read_bus,
+    site_probes,
     site_secret,
 )
 from sonde_broker.site import Announcement, announce
@@ -100,6 +101,7 @@ def _serve(options: argparse.Namespace) -> int:
         hosts=check_hosts(options.allow_host),
         page=options.page,
         site_secret=choice.secret if options.site else None,
+        probe_file=site_probes() if options.site else None,
         announce=options.announce_fd,
     )
     asyncio.run(serve(settings))

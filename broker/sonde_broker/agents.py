@@ -70,9 +70,14 @@ class Agents:
                     topics.all_processes(topics.Channel.EVENTS),
                     topics.all_processes(topics.Channel.METRICS),
                 )
-                # Before presence arrives: from here on every process has to tell of itself again.
+                # Before what is retained arrives: from here on every process has to tell of itself again.
                 self._tell(BusUp())
-                await connection.subscribe(topics.all_processes(topics.Channel.PRESENCE), qos=1)
+                await connection.subscribe(
+                    topics.all_probes(),
+                    topics.all_processes(topics.Channel.PROBES),
+                    topics.all_processes(topics.Channel.PRESENCE),
+                    qos=1,
+                )
                 self.connected.set()
                 await receive
         except* BusLost as failed:

@@ -25,6 +25,7 @@ from sonde_broker.commands import (
 from sonde_broker.dispatch import Dispatch
 from sonde_broker.errors import BadToken
 from sonde_broker.fleet import Fleet, Known
+from sonde_broker.probe_desk import ProbeDesk
 from sonde_broker.relay_io import Effect, Instant, Send, ViewerId
 from sonde_broker.sessions import Session
 from sonde_broker.subscriptions import Subscriptions
@@ -58,6 +59,7 @@ class Desk:
         fleet: Fleet,
         subscriptions: Subscriptions,
         dispatch: Dispatch,
+        probes: ProbeDesk,
     ) -> None:
         self._broker = broker
         self._version = version
@@ -65,6 +67,7 @@ class Desk:
         self._fleet = fleet
         self._subscriptions = subscriptions
         self._dispatch = dispatch
+        self._probes = probes
 
     def perform(self, viewer: ViewerId, caller: Viewer, call: Call, now: Instant) -> list[Effect]:
         claims = caller.claims
@@ -84,6 +87,10 @@ class Desk:
                 return self._ask_session(viewer, claims, call.params, call, now)
             case rpc.DapCall():
                 return self._dap(viewer, claims, call.params, call, now)
+            case (
+                rpc.AddProbe() | rpc.ListProbes() | rpc.OfProbe() | rpc.ProbeResultsCall() | rpc.OfSnapshot()
+            ):
+                return self._probes.perform(viewer, claims, call, now)
             case rpc.Nothing():
                 return [Send(viewer, answers.result(call.id, self._welcome(claims)))]
             case _:
@@ -138,7 +145,9 @@ class Desk:
 
     def _arrange(self, viewer: ViewerId, caller: Viewer, now: Instant) -> list[Effect]:
         wishes = [wish for wishes in caller.wishes.values() for wish in wishes]
-        return [*self._subscriptions.arrange(viewer, wishes, caller.claims.selectors, now.steady)]
+        claims = caller.claims
+        values = Scope.INSPECT in claims.scopes
+        return [*self._subscriptions.arrange(viewer, wishes, claims.selectors, now.steady, values=values)]
 
     def _subscribe(
         self, viewer: ViewerId, caller: Viewer, params: rpc.Subscribe, call: Call, now: Instant
@@ -153,6 +162,8 @@ class Desk:
         effects.append(Send(viewer, answers.result(call.id, subscribed)))
         if "presence" in params.topics:
             effects += self._snapshot(viewer, caller.claims, selector)
+        if "probes" in params.topics:
+            effects += self._probes.subscribed(viewer, caller.claims, selector)
         return effects
 
     def _snapshot(self, viewer: ViewerId, claims: Claims, selector: Selector) -> list[Effect]:

@@ -12,6 +12,7 @@ from sonde_broker.relay_io import (
     Effect,
     Happening,
     Instant,
+    KeepProbes,
     Publish,
     Send,
     TimePassed,
@@ -21,7 +22,7 @@ ToViewers = Deliver | Send | CloseViewer
 
 
 class Exchange:
-    """`to_viewers` and `to_bus` must neither block nor call back."""
+    """`to_viewers`, `to_bus` and `keep` must neither block nor call back."""
 
     def __init__(
         self,
@@ -29,10 +30,12 @@ class Exchange:
         *,
         to_viewers: Callable[[ToViewers], None],
         to_bus: Callable[[Publish], None],
+        keep: Callable[[KeepProbes], None] = lambda _: None,
     ) -> None:
         self._relay = relay
         self._to_viewers = to_viewers
         self._to_bus = to_bus
+        self._keep = keep
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -55,6 +58,8 @@ class Exchange:
                 self._to_viewers(effect)
             case Publish():
                 self._to_bus(effect)
+            case KeepProbes():
+                self._keep(effect)
             case _:
                 assert_never(effect)
 

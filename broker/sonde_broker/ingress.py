@@ -8,24 +8,32 @@ one whose topic it came on, for each event of a batch too.
 from msgspec import Struct
 
 from sonde_broker.relay_io import (
+    Brought,
     EventsSeen,
     Happening,
     MetricsSeen,
     PresenceCleared,
     PresenceSeen,
+    ProbeSeen,
+    ProbesReported,
     ReplySeen,
 )
 from sonde_wire import MalformedMessage, bus, codec
-from sonde_wire.topics import Channel, read_process, replies_to
+from sonde_wire.probes import ProbeMessage, ProbeReport
+from sonde_wire.topics import Channel, read_probe, read_process, replies_to
 
 MOST_BYTES = {
     Channel.PRESENCE: 64 * 1024,
     Channel.EVENTS: 1024 * 1024,
     Channel.METRICS: 128 * 1024,
+    Channel.PROBES: 512 * 1024,
 }
+MOST_PROBE = 2 * 1024 * 1024
 MOST_REPLY = 4 * 1024 * 1024
 MOST_EVENTS = 10_000
 """Of one batch."""
+_OF_PROBES = frozenset({"snapshot_taken", "probe_logged", "watch_changed", "probe_changed"})
+"""They carry values: a state too, of a gauge or a failure."""
 
 
 class _EventHeader(Struct, frozen=True):
@@ -34,6 +42,7 @@ class _EventHeader(Struct, frozen=True):
     boot: str
     seq: int
     session: str | None = None
+    probe: str = ""
 
 
 def read(topic: str, payload: bytes, broker: str) -> Happening | None:
@@ -41,6 +50,8 @@ def read(topic: str, payload: bytes, broker: str) -> Happening | None:
     if topic == replies_to(broker):
         _check_text(payload, MOST_REPLY, "reply")
         return ReplySeen(codec.decode(payload, bus.Reply))
+    if (probe := read_probe(topic)) is not None:
+        return _read_probe(probe, payload)
     named = read_process(topic)
     if named is None:
         return None
@@ -49,6 +60,8 @@ def read(topic: str, payload: bytes, broker: str) -> Happening | None:
         return None
     if channel is Channel.PRESENCE and not payload:
         return PresenceCleared(process)
+    if channel is Channel.PROBES and not payload:
+        return ProbesReported(process, None)
     _check_text(payload, MOST_BYTES[channel], channel)
     match channel:
         case Channel.PRESENCE:
@@ -62,7 +75,21 @@ def read(topic: str, payload: bytes, broker: str) -> Happening | None:
         case Channel.EVENTS:
             batch = codec.decode(payload, bus.EventBatch)
             _check_process(batch.process, str(process), channel)
-            return EventsSeen(process, batch, _check_events(batch))
+            return EventsSeen(process, batch, *_check_events(batch))
+        case Channel.PROBES:
+            report = codec.decode(payload, ProbeReport)
+            _check_process(report.process, str(process), channel)
+            return ProbesReported(process, report)
+
+
+def _read_probe(probe: str, payload: bytes) -> ProbeSeen:
+    if not payload:
+        return ProbeSeen(probe, None)
+    _check_text(payload, MOST_PROBE, "probe")
+    message: ProbeMessage = codec.decode(payload, ProbeMessage)  # type: ignore[arg-type] # a union
+    if message.id != probe:
+        raise MalformedMessage("probe", "it names another than its topic")
+    return ProbeSeen(probe, message)
 
 
 def _check_text(payload: bytes, most: int, what: str) -> None:
@@ -79,11 +106,12 @@ def _check_process(inside: str, outside: str, what: str) -> None:
         raise MalformedMessage(what, f"it names another process than its topic, {outside}")
 
 
-def _check_events(batch: bus.EventBatch) -> tuple[str, ...]:
-    """The sessions that the batch says were closed."""
+def _check_events(batch: bus.EventBatch) -> tuple[tuple[str, ...], tuple[Brought, ...]]:
+    """The sessions that the batch says were closed, and what probes brought."""
     if not 1 <= len(batch.events) <= MOST_EVENTS:
         raise MalformedMessage("event batch", f"{len(batch.events)} events")
-    closed = []
+    closed: list[str] = []
+    brought: list[Brought] = []
     expected = batch.first
     for encoded in batch.events:
         event = codec.decode(encoded, _EventHeader)
@@ -94,6 +122,8 @@ def _check_events(batch: bus.EventBatch) -> tuple[str, ...]:
         expected += 1
         if event.type == "session_closed" and event.session is not None:
             closed.append(event.session)
+        elif event.type in _OF_PROBES:
+            brought.append(Brought(event.seq - batch.first, event.type, event.probe))
     if batch.last != expected - 1:
         raise MalformedMessage("event batch", f"it ends with {expected - 1}, not {batch.last}")
-    return tuple(closed)
+    return tuple(closed), tuple(brought)

@@ -1,9 +1,9 @@
 """One viewer's way out: writes at once, never waits, and decides what a viewer that cannot keep up misses.
 
 States: current -> lagging -> current, or cut off. Up to `LAG_ABOVE` unsent bytes everything is written. Above,
-notifications are not: metrics are dropped (newer ones come), presence is kept as the newest of each process, and
+notifications are not: metrics are dropped (newer ones come), presence and probes are kept as the newest of each, and
 missed events are counted. When less than `CAUGHT_UP` is unsent, the viewer gets a `gap` for each hole and the
-kept presence, and is current again. Who lags for `LONGEST_LAG` or has `CUT_ABOVE` unsent is cut off: from then on
+kept ones, and is current again. Who lags for `LONGEST_LAG` or has `CUT_ABOVE` unsent is cut off: from then on
 nothing is written here. The face says goodbye behind what is unsent, and does not wait long for it: a viewer that
 reads nothing would not read that either.
 
@@ -50,7 +50,7 @@ class Outbox:
         self._cut = False
         self._answers = 0
         self._gaps: dict[tuple[str, str], tuple[int, int]] = {}
-        self._presence: dict[str, bytes] = {}
+        self._newest: dict[rpc.Topic, dict[str, bytes]] = {"presence": {}, "probes": {}}
 
     def send(self, payload: bytes) -> None:
         """An answer."""
@@ -69,7 +69,8 @@ class Outbox:
             return
         self._lagging = True
         for frame in frames:
-            self._presence.update(frame.items)
+            if frame.topic in self._newest:
+                self._newest[frame.topic].update(frame.items)
             for span in frame.spans:
                 first, last = self._gaps.get((span.process, span.boot), (span.first, span.last))
                 self._gaps[span.process, span.boot] = (min(first, span.first), max(last, span.last))
@@ -106,7 +107,9 @@ class Outbox:
             )
             for (process, boot), (first, last) in self._gaps.items()
         ]
-        if self._presence:
-            frames.append(text_frame(answers.spliced("presence", self._presence.values())))
-        self._gaps, self._presence = {}, {}
+        for topic, items in self._newest.items():
+            if items:
+                frames.append(text_frame(answers.spliced(topic, items.values())))
+                items.clear()
+        self._gaps = {}
         self._line.write(b"".join(frames))

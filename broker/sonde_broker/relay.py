@@ -20,6 +20,7 @@ from sonde_broker.deadlines import Deadlines
 from sonde_broker.desk import Desk, Viewer
 from sonde_broker.dispatch import Dispatch
 from sonde_broker.fleet import GRACE, MOST_KNOWN, Fleet
+from sonde_broker.probe_desk import ProbeDesk
 from sonde_broker.relay_io import (
     BusDown,
     BusUp,
@@ -31,6 +32,9 @@ from sonde_broker.relay_io import (
     MetricsSeen,
     PresenceCleared,
     PresenceSeen,
+    ProbeSeen,
+    ProbesReported,
+    ProbesRestored,
     Publish,
     ReplySeen,
     Send,
@@ -79,6 +83,7 @@ class Relay:
         version: str,
         verify: Callable[[str, float], Claims],
         new_id: Callable[[], str],
+        new_probe: Callable[[], str],
     ) -> None:
         self._fleet = Fleet()
         self._followed: dict[Address, tuple[str, int]] = {}
@@ -86,6 +91,7 @@ class Relay:
         self._viewers: dict[ViewerId, Viewer] = {}
         self._subscriptions = Subscriptions()
         self._dispatch = Dispatch(broker, new_id)
+        self.probes = ProbeDesk(self._fleet, self._subscriptions, new_probe, self._flush_or_wait)
         self._desk = Desk(
             broker=broker,
             version=version,
@@ -93,6 +99,7 @@ class Relay:
             fleet=self._fleet,
             subscriptions=self._subscriptions,
             dispatch=self._dispatch,
+            probes=self.probes,
         )
         self._deadlines: Deadlines[_Due] = Deadlines()
 
@@ -102,10 +109,14 @@ class Relay:
 
     def deadline(self) -> float | None:
         """When, on the steady clock, `TimePassed` is to be told."""
-        due = [at for at in (self._deadlines.next(), self._dispatch.deadline()) if at is not None]
-        return min(due, default=None)
+        due = (self._deadlines.next(), self._dispatch.deadline(), self.probes.deadline())
+        return min((at for at in due if at is not None), default=None)
 
     def handle(self, happening: Happening, now: Instant) -> list[Effect]:
+        effects = self._handle(happening, now)
+        return effects + self.probes.settle(now)
+
+    def _handle(self, happening: Happening, now: Instant) -> list[Effect]:
         match happening:
             case EventsSeen():
                 return self._events(happening, now)
@@ -113,6 +124,14 @@ class Relay:
                 return self._metrics(happening, now)
             case PresenceSeen():
                 return self._presence(happening, now)
+            case ProbeSeen(probe, message):
+                return self.probes.seen(probe, message, now)
+            case ProbesReported(process, report):
+                self.probes.reported(process, report)
+                return []
+            case ProbesRestored(messages):
+                self.probes.restore(messages, now)
+                return []
             case ReplySeen(reply):
                 return self._dispatch.answer(reply)
             case ViewerCalled(viewer, call):
@@ -129,6 +148,7 @@ class Relay:
             case PresenceCleared(process):
                 self._fleet.forget(process)
                 self._followed.pop(process, None)
+                self.probes.process_forgotten(process, now)
                 return self._dispatch.process_gone(process, "lost")
             case BusUp():
                 return self._bus_changed(True, now)
@@ -143,16 +163,24 @@ class Relay:
         for session in seen.closed_sessions:
             self._dispatch.sessions.drop(session, seen.process)
         batch = seen.batch
+        self.probes.keep_results(seen)
         missed = self._missed(seen.process, batch)
         groups = self._subscriptions.interested("events", seen.process)
         if not groups:
             return []
         span = Span(batch.process, batch.boot, batch.first, batch.last)
         joined = b",".join(batch.events)
+        withheld = {each.index for each in seen.brought}
+        rest = (
+            b",".join(each for index, each in enumerate(batch.events) if index not in withheld)
+            if withheld
+            else joined
+        )
         for group in groups:
             if missed is not None:
                 group.collect_gap(missed)
-            group.collect_events(span, joined)
+            if told := joined if group.key.values else rest:
+                group.collect_events(span, told)
         return self._flush_or_wait(groups, now)
 
     def _missed(self, process: Address, batch: bus.EventBatch) -> Span | None:
@@ -183,6 +211,8 @@ class Relay:
             return []
         self._deadlines.begin(_ExpireFleet(), now.steady + EXPIRE_EVERY)
         presence = seen.presence
+        if before is None or _is_elsewhere(before.presence, presence):
+            self.probes.process_changed(seen.process, now)
         effects: list[Effect] = []
         if presence.state != "online":
             effects += self._dispatch.process_gone(seen.process, presence.state)
@@ -212,6 +242,7 @@ class Relay:
         if up == self.bus_up:
             return []
         self._dispatch.bus_up = up
+        self.probes.bus_changed(up, now)
         status = answers.notification("bus", rpc.BusStatus(bus="up" if up else "down"))
         effects: list[Effect] = [Send(viewer, status) for viewer in self._viewers]
         if up:
@@ -222,7 +253,7 @@ class Relay:
         return self._dispatch.bus_down() + effects
 
     def _time_passed(self, now: Instant) -> list[Effect]:
-        effects = self._dispatch.time_passed(now.steady)
+        effects = self._dispatch.time_passed(now.steady) + self.probes.time_passed(now)
         for due in self._deadlines.take_due(now.steady):
             match due:
                 case _WindowEnds(group):
@@ -231,6 +262,7 @@ class Relay:
                     effects += self._token_ended(viewer, now)
                 case _GraceEnds():
                     for process, known in self._fleet.lose_unconfirmed(now.wall):
+                        self.probes.process_changed(process, now)
                         effects += self._dispatch.process_gone(process, "lost")
                         effects += self._tell_presence(process, known.encoded, now)
                     self._deadlines.begin(_ExpireFleet(), now.steady + EXPIRE_EVERY)
@@ -249,10 +281,13 @@ class Relay:
         expired = self._fleet.expire(now.wall)
         for process in expired:
             self._followed.pop(process, None)
-        return [
-            Publish(topics.of_process(process, topics.Channel.PRESENCE), b"", retain=True)
+        cleared = [(process, topics.Channel.PRESENCE) for process in expired]
+        cleared += [
+            (process, topics.Channel.PROBES)
             for process in expired
+            if self.probes.process_forgotten(process, now)
         ]
+        return [Publish(topics.of_process(*each), b"", retain=True) for each in cleared]
 
     # Viewers coming and going
 
@@ -301,3 +336,8 @@ class Relay:
         if caller.claims is not claims:
             self._watch_token(viewer, caller.claims, now)
         return effects
+
+
+def _is_elsewhere(before: bus.Presence, now: bus.Presence) -> bool:
+    """Whether other probes may mean it."""
+    return (before.state, before.boot, before.labels) != (now.state, now.boot, now.labels)

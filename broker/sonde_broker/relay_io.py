@@ -8,6 +8,7 @@ from sonde_broker.calls import Call
 from sonde_broker.tokens import Claims
 from sonde_wire import Address
 from sonde_wire.bus import EventBatch, Presence, Reply
+from sonde_wire.probes import ProbeMessage, ProbeReport
 from sonde_wire.rpc import Topic
 
 ViewerId = str
@@ -41,16 +42,46 @@ class PresenceCleared(Struct, frozen=True):
     process: Address
 
 
+class Brought(Struct, frozen=True):
+    """An event that carries what a probe saw: values of the program."""
+
+    index: int
+    """In its batch."""
+    type: str
+    probe: str = ""
+
+
 class EventsSeen(Struct, frozen=True):
     process: Address
     batch: EventBatch
     closed_sessions: tuple[str, ...] = ()
     """Those that the batch says were closed."""
+    brought: tuple[Brought, ...] = ()
 
 
 class MetricsSeen(Struct, frozen=True):
     process: Address
     encoded: bytes
+
+
+class ProbeSeen(Struct, frozen=True):
+    """What is on a probe's topic now; None: nothing."""
+
+    probe: str
+    message: ProbeMessage | None
+
+
+class ProbesReported(Struct, frozen=True):
+    """None: it has none any more, or is gone."""
+
+    process: Address
+    report: ProbeReport | None
+
+
+class ProbesRestored(Struct, frozen=True):
+    """What was kept over a restart of ours; told before `BusUp`."""
+
+    messages: tuple[ProbeMessage, ...]
 
 
 class ReplySeen(Struct, frozen=True):
@@ -82,6 +113,9 @@ Happening = (
     | PresenceCleared
     | EventsSeen
     | MetricsSeen
+    | ProbeSeen
+    | ProbesReported
+    | ProbesRestored
     | ReplySeen
     | ViewerJoined
     | ViewerCalled
@@ -110,7 +144,7 @@ class Frame(Struct, frozen=True):
     spans: tuple[Span, ...] = ()
     """Of events, or the gap itself."""
     items: tuple[tuple[str, bytes], ...] = ()
-    """Of presence: process and message, so that the newest can be kept for a viewer that lags."""
+    """Of presence and probes: name and message, so that the newest can be kept for a viewer that lags."""
 
 
 class Deliver(Struct, frozen=True):
@@ -139,4 +173,10 @@ class Publish(Struct, frozen=True):
     retain: bool = False
 
 
-Effect = Deliver | Send | CloseViewer | Publish
+class KeepProbes(Struct, frozen=True):
+    """For a restart of ours; all that there are now."""
+
+    messages: tuple[ProbeMessage, ...]
+
+
+Effect = Deliver | Send | CloseViewer | Publish | KeepProbes

@@ -1,6 +1,7 @@
 """Builds a broker from its settings and runs it until it is told to stop."""
 
 import asyncio
+import base64
 import contextlib
 import errno
 import importlib.metadata
@@ -21,8 +22,9 @@ from sonde_broker.admission import DoorRules, own_origins
 from sonde_broker.agents import Agents
 from sonde_broker.errors import CannotListen, InvalidSettings
 from sonde_broker.exchange import Exchange
+from sonde_broker.probe_file import ProbeFile
 from sonde_broker.relay import Relay
-from sonde_broker.relay_io import Happening
+from sonde_broker.relay_io import Happening, KeepProbes, ProbesRestored
 from sonde_broker.settings import LOOPBACK_HOSTS, HostPort, OwnBus, Settings, TheirBus
 from sonde_broker.site import told
 from sonde_broker.tokens import TokenRules, verify
@@ -90,6 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[Broker]:
                 version=_version(),
                 verify=lambda token, now: verify(token, rules, now),
                 new_id=lambda: secrets.token_hex(16),
+                new_probe=lambda: base64.b32encode(secrets.token_bytes(7)).decode().lower()[:10],
             )
 
             def tell(happening: Happening) -> None:
@@ -103,7 +106,9 @@ async def running(settings: Settings) -> AsyncIterator[Broker]:
                 bus_up=lambda: relay.bus_up,
                 most_viewers=settings.most_viewers,
             )
-            exchange = Exchange(relay, to_viewers=viewers.perform, to_bus=agents.publish)
+            kept = ProbeFile(settings.probe_file)
+            exchange = Exchange(relay, to_viewers=viewers.perform, to_bus=agents.publish, keep=kept.write)
+            exchange.tell(ProbesRestored(kept.read()))
             url = f"http://{HostPort(_reachable(settings.listen.host), port)}"
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(agents.run(), name="bus")]
@@ -114,6 +119,7 @@ async def running(settings: Settings) -> AsyncIterator[Broker]:
                 for task in tasks:
                     task.cancel()
             exchange.close()
+            kept.write(KeepProbes(relay.probes.kept()))
 
 
 def _version() -> str:

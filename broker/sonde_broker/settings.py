@@ -84,6 +84,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     most_viewers: int = 1000
     site_secret: Path | None = None
     """Set in development mode: the broker makes the token of the user that started it, and the site file."""
+    probe_file: Path | None = None
+    """Where the probes are kept over a restart, beside the bus."""
     announce: int | None = None
 
 
@@ -132,6 +134,11 @@ def choose_key(choice: KeyChoice, listen: HostPort, *, site: bool) -> KeyChoice:
 def site_secret() -> Path:
     """Where the broker of `sonde up` keeps its key."""
     return local.path().parent / "secret"
+
+
+def site_probes() -> Path:
+    """Where it keeps the probes, which its own bus forgets when it ends."""
+    return local.path().parent / "probes.json"
 
 
 def make_secret(path: Path) -> None:

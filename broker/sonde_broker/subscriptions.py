@@ -3,7 +3,7 @@
 Viewers with the same subscriptions and the same rights form a group, and whatever a group is told is built once
 for all of it. A group's window opens at its leading edge: after `WINDOW` of quiet an item leaves at once, later
 ones together when the window ends. So a lone breakpoint hit does not wait, and a flood costs one write for each
-window. Presence and metrics are conflated in the window (the newest of each process), events never.
+window. Presence, metrics and probes are conflated in the window (the newest of each), events never.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from msgspec import Struct
 from sonde_broker import answers
 from sonde_broker.relay_io import Deliver, Frame, Span, ViewerId
 from sonde_wire import Address, Selector, rpc
+from sonde_wire.probes import Probe, concerns
 from sonde_wire.rpc import Topic
 
 WINDOW = 0.020
@@ -27,6 +28,8 @@ class GroupKey(Struct, frozen=True):
     wishes: frozenset[_Wish]
     allowed: tuple[Selector, ...]
     """The selectors of the viewers' tokens."""
+    values: bool = True
+    """Whether they may be told values of programs."""
 
 
 class Group:
@@ -37,6 +40,7 @@ class Group:
         self._wanted: dict[Address, frozenset[Topic]] = {}
         self._presence: dict[str, bytes] = {}
         self._metrics: dict[str, bytes] = {}
+        self._probes: dict[str, bytes] = {}
         self._events: list[bytes] = []
         self._spans: dict[tuple[str, str], tuple[int, int]] = {}
         self._gaps: list[Span] = []
@@ -47,11 +51,18 @@ class Group:
         if topics is None:
             if len(self._wanted) >= _REMEMBERED:
                 self._wanted.clear()
-            allowed = any(selector.matches(process) for selector in self.key.allowed)
+            allowed = self.sees(process)
             topics = self._wanted[process] = frozenset(
                 wished for wished, selector in self.key.wishes if allowed and selector.matches(process)
             )
         return topic in topics
+
+    def sees(self, process: Address) -> bool:
+        return any(selector.matches(process) for selector in self.key.allowed)
+
+    def wants_probe(self, probe: Probe) -> bool:
+        wished = tuple(selector for topic, selector in self.key.wishes if topic == "probes")
+        return concerns(probe, wished) and concerns(probe, self.key.allowed)
 
     def collect_presence(self, process: str, item: bytes) -> None:
         self._presence[process] = item
@@ -59,6 +70,10 @@ class Group:
 
     def collect_metrics(self, process: str, item: bytes) -> None:
         self._metrics[process] = item
+        self._collected += len(item)
+
+    def collect_probe(self, probe: str, item: bytes) -> None:
+        self._probes[probe] = item
         self._collected += len(item)
 
     def collect_events(self, span: Span, joined: bytes) -> None:
@@ -91,10 +106,13 @@ class Group:
             frames.append(Frame("events", answers.spliced("events", self._events), spans=spans))
         if self._metrics:
             frames.append(Frame("metrics", answers.spliced("metrics", self._metrics.values())))
+        if self._probes:
+            items = tuple(self._probes.items())
+            frames.append(Frame("probes", answers.spliced("probes", self._probes.values()), items=items))
         if not frames:
             return []
         self._presence, self._metrics, self._events, self._spans, self._collected = {}, {}, [], {}, 0
-        self._gaps = []
+        self._gaps, self._probes = [], {}
         self.flushed = now
         return [Deliver(tuple(sorted(self.viewers)), tuple(frames))]
 
@@ -105,11 +123,17 @@ class Subscriptions:
         self._group_of: dict[ViewerId, Group] = {}
 
     def arrange(
-        self, viewer: ViewerId, wishes: Iterable[_Wish], allowed: tuple[Selector, ...], now: float
+        self,
+        viewer: ViewerId,
+        wishes: Iterable[_Wish],
+        allowed: tuple[Selector, ...],
+        now: float,
+        *,
+        values: bool = True,
     ) -> list[Deliver]:
         """Puts a viewer into the group of its wishes (no wishes: into none). Both groups' windows end first, so
         that it neither misses nor gets twice what they have collected."""
-        key = GroupKey(frozenset(wishes), allowed)
+        key = GroupKey(frozenset(wishes), allowed, values)
         left = self._group_of.get(viewer)
         if left is not None and left.key == key:
             return []
@@ -131,6 +155,9 @@ class Subscriptions:
 
     def interested(self, topic: Topic, process: Address) -> list[Group]:
         return [group for group in self._groups.values() if group.wants(topic, process)]
+
+    def about_probe(self, probe: Probe) -> list[Group]:
+        return [group for group in self._groups.values() if group.wants_probe(probe)]
 
     def flush(self, key: GroupKey, now: float) -> list[Deliver]:
         group = self._groups.get(key)

@@ -30,6 +30,9 @@ from sonde_wire import Address, Failure, bus, codec
 from tests.broker.messages import BOOT, CHECKOUT
 from tests.broker.tokens import RULES, claims
 
+DIGITS = str.maketrans("0189", "abcd")
+"""A probe's id has no such digits."""
+
 
 class Stage:
     """Both clocks start at 1000. Every verb returns the effects of what happened."""
@@ -37,11 +40,13 @@ class Stage:
     def __init__(self, *, bus_up: bool = True) -> None:
         self.now = 1000.0
         self._ids = 0
+        self._probes = 0
         self.relay = Relay(
             broker="b1",
             version="1",
             verify=lambda token, now: verify(token, RULES, now),
             new_id=self._new_id,
+            new_probe=self._new_probe,
         )
         if bus_up:
             self.tell(BusUp())
@@ -49,6 +54,10 @@ class Stage:
     def _new_id(self) -> str:
         self._ids += 1
         return f"id{self._ids}"
+
+    def _new_probe(self) -> str:
+        self._probes += 1
+        return f"probe{self._probes:05d}".translate(DIGITS)
 
     def tell(self, happening: Happening) -> list[Effect]:
         return self.relay.handle(happening, Instant(self.now, self.now))

@@ -175,6 +175,14 @@ PARAMS: dict[str, dict[str, Any]] = {
     "session.close": {"session": "s"},
     "session.renew": {"session": "s"},
     "session.seat": {"session": "s", "action": "take"},
+    "probe.add": {
+        "probe": {"kind": {"type": "snapshot"}, "place": {"type": "line", "path": "a.py", "line": 1}}
+    },
+    "probe.list": {},
+    "probe.show": {"probe": "abcdefghij"},
+    "probe.remove": {"probe": "abcdefghij"},
+    "probe.results": {"probe": "abcdefghij"},
+    "snapshot.read": {"snapshot": "0123456789ab-1"},
 }
 
 

@@ -4,8 +4,17 @@ import msgspec
 import pytest
 
 from sonde_broker import ingress
-from sonde_broker.relay_io import EventsSeen, MetricsSeen, PresenceCleared, PresenceSeen, ReplySeen
+from sonde_broker.relay_io import (
+    EventsSeen,
+    MetricsSeen,
+    PresenceCleared,
+    PresenceSeen,
+    ProbeSeen,
+    ProbesReported,
+    ReplySeen,
+)
 from sonde_wire import Address, MalformedMessage, bus, codec
+from sonde_wire.probes import ProbeRemoved, ProbeReport
 from tests.broker.messages import (
     BOOT,
     CART,
@@ -36,6 +45,32 @@ def test_each_channel_has_its_happening() -> None:
     told = ingress.read("sonde/v1/broker/b1/replies", codec.encode(reply), "b1")
     assert isinstance(told, ReplySeen)
     assert told.reply.cause == "c"
+
+
+def test_probes_and_what_processes_say_of_theirs_are_told() -> None:
+    said = ProbeReport(process=CHECKOUT, boot=BOOT, time=1.0)
+    assert read("probes", said) == ProbesReported(ADDRESS, said)
+    assert read("probes", b"") == ProbesReported(ADDRESS, None)
+    removed = ProbeRemoved(id="probeaaaaa", time=1.0, expires=2.0)
+    told = ingress.read("sonde/v1/probe/probeaaaaa", codec.encode(removed), "b1")
+    assert told == ProbeSeen("probeaaaaa", removed)
+    assert ingress.read("sonde/v1/probe/probeaaaaa", b"", "b1") == ProbeSeen("probeaaaaa", None)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        codec.encode(ProbeRemoved(id="probebbbbb", time=1.0, expires=2.0)),
+        b"{}",
+        b'{"type":"probe"}',
+        b"\xff",
+        b" " * (3 * 1024 * 1024),
+    ],
+    ids=range(5),
+)
+def test_probes_that_no_correct_broker_publishes_are_refused(payload: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        ingress.read("sonde/v1/probe/probeaaaaa", payload, "b1")
 
 
 def test_an_empty_presence_was_cleared() -> None:
@@ -101,7 +136,14 @@ def test_batches_that_no_correct_agent_publishes_are_refused(payload: bytes) -> 
         read("events", payload)
 
 
-@pytest.mark.parametrize(("channel", "message"), [("presence", presence(CART)), ("metrics", metrics(CART))])
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [
+        ("presence", presence(CART)),
+        ("metrics", metrics(CART)),
+        ("probes", ProbeReport(process=CART, boot=BOOT, time=1.0)),
+    ],
+)
 def test_a_message_that_names_another_process_than_its_topic_is_refused(
     channel: str, message: object
 ) -> None:

@@ -1,5 +1,7 @@
 """One viewer's way out, over a line that only takes what the test lets it take."""
 
+from typing import Literal
+
 import msgspec
 import pytest
 
@@ -77,16 +79,17 @@ def test_one_that_lags_misses_events_and_is_told_which(box: Outbox, line: Line) 
     assert texts(line) == [{"an": "event"}]
 
 
-def test_one_that_lags_gets_the_newest_presence_of_each_process_later_and_no_old_metrics(
-    box: Outbox, line: Line
+@pytest.mark.parametrize("topic", ["presence", "probes"])
+def test_one_that_lags_gets_the_newest_of_each_process_and_probe_later_and_no_old_metrics(
+    box: Outbox, line: Line, topic: Literal["presence", "probes"]
 ) -> None:
     line.unsent = LAG_ABOVE + 1
     for state in (b'"old"', b'"new"'):
-        deliver(box, Frame("presence", b"{}", items=((CHECKOUT, state),)), Frame("metrics", b"{}"))
+        deliver(box, Frame(topic, b"{}", items=((CHECKOUT, state),)), Frame("metrics", b"{}"))
     line.unsent = 0
     box.watch(1.0)
-    [presence] = texts(line)
-    assert presence == msgspec.json.decode(answers.spliced("presence", [b'"new"']))
+    [told] = texts(line)
+    assert told == msgspec.json.decode(answers.spliced(topic, [b'"new"']))
 
 
 def test_one_that_lags_is_not_current_before_it_has_really_caught_up(box: Outbox, line: Line) -> None:

@@ -1,0 +1,110 @@
+"""Which probes can be asked for: a kind at a place where it can be, with expressions that are of the language. Pure.
+
+What is wrong is said here, with the part of the text that it is about, before any process hears of the probe. With
+`python` the texts only have to be Python; that takes the scope `execute`, which `access` sees to.
+"""
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+from sonde_expressions import InvalidExpression, compile_expression, compile_template
+from sonde_wire import Code, Reason, Refused
+from sonde_wire.probes import (
+    Counter,
+    FunctionPlace,
+    Gauge,
+    Histogram,
+    LinePlace,
+    Log,
+    OnException,
+    ProbeSpec,
+    Snapshot,
+    Timer,
+    Watch,
+)
+
+
+def check(spec: ProbeSpec) -> None:
+    """Raises `Refused` (invalid_argument)."""
+    _check_place(spec)
+    for where, text in _expressions(spec):
+        try:
+            if spec.python:
+                _check_python(text)
+            else:
+                compile_expression(text)
+        except InvalidExpression as error:
+            raise _invalid(where, error) from None
+    if isinstance(spec.kind, Log):
+        try:
+            if spec.python:
+                _check_python_template(spec.kind.template)
+            else:
+                compile_template(spec.kind.template)
+        except InvalidExpression as error:
+            raise _invalid("kind.template", error) from None
+
+
+def _check_place(spec: ProbeSpec) -> None:
+    kind, place = spec.kind, spec.place
+    if place is None and not isinstance(kind, OnException):
+        named = kind.__struct_config__.tag
+        raise _refused(
+            f"a {named} needs a place: a line (path and line) or a function (module, function and entry or exit)"
+        )
+    if not isinstance(kind, Timer):
+        return
+    if kind.until is not None and not isinstance(place, LinePlace):
+        raise _refused("a timer that ends at a line (until) begins at one: give its place as path and line")
+    if isinstance(place, LinePlace) and kind.until == place.line:
+        raise _refused("a timer that ends at the line where it begins measures nothing; give another line")
+    if isinstance(place, FunctionPlace) and place.on == "exit":
+        raise _refused("a timer ends when its function is left; begin it at the entry")
+
+
+def _expressions(spec: ProbeSpec) -> Iterator[tuple[str, str]]:
+    """Where each stands, as the viewer gave it, and its text."""
+    if spec.condition is not None:
+        yield "condition", spec.condition
+    match spec.kind:
+        case Snapshot(expressions=expressions):
+            for number, text in enumerate(expressions):
+                yield f"kind.expressions[{number}]", text
+        case Gauge(expression=text) | Histogram(expression=text) | Watch(expression=text):
+            yield "kind.expression", text
+        case Counter(expression=str() as text):
+            yield "kind.expression", text
+        case _:
+            return
+
+
+def _check_python(text: str) -> None:
+    """Parsed, never run. Raises `InvalidExpression`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the viewer's text, on our terminal
+            ast.parse(text.strip(), mode="eval")
+    except SyntaxError as error:
+        at = max(0, (error.offset or 1) - 1)
+        raise InvalidExpression(
+            text, min(at, len(text)), 1, f"not a Python expression ({error.msg})"
+        ) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise InvalidExpression(text, 0, len(text), "Python cannot read it: make it simpler") from None
+
+
+def _check_python_template(text: str) -> None:
+    """It is what stands in an f-string."""
+    try:
+        _check_python("f" + repr(text))
+    except InvalidExpression as error:
+        raise InvalidExpression(text, 0, 0, f"as an f-string: {error.message}") from None
+
+
+def _invalid(where: str, error: InvalidExpression) -> Refused:
+    return Refused(Code.INVALID_ARGUMENT, Reason.INVALID_EXPRESSION, f"{where}: {error}")
+
+
+def _refused(message: str) -> Refused:
+    return Refused(Code.INVALID_ARGUMENT, Reason.INVALID_PARAMS, message)
