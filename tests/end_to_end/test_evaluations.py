@@ -7,14 +7,12 @@ import pytest
 
 from sonde_viewer import DapError, DebugSession, Refused, Viewer
 from sonde_wire import Reason
-from tests.end_to_end.standing import stand, standing_at, stood
+from tests.end_to_end.standing import LOOP, stand, standing_at, stood
 from tests.support.debuggee import Program
 from tests.support.site import Site, appeared
 
 LIMIT = {"SONDE_EVALUATION_LIMIT": "2"}
-LOOP = """
-    import time
-
+SLOW = """
     class Slow:
         def __repr__(self):
             while True:
@@ -22,16 +20,6 @@ LOOP = """
 
     def step(count):
         slow = Slow()
-        began = time.monotonic()
-        count = count  # stop here
-        return time.monotonic() - began
-
-    count = 0
-    while True:
-        count += 1
-        stood = step(count)
-        print("did", count, f"{stood:.3f}", flush=True)
-        time.sleep(0.01)
 """
 
 
@@ -44,7 +32,7 @@ async def interrupted(session: DebugSession, expression: str, **where: Any) -> N
 async def test_an_evaluation_that_does_not_end_is_ended_and_the_session_goes_on(
     here: Site, viewer: Viewer, python: str, tmp_path: Path
 ) -> None:
-    program = Program.write(tmp_path, LOOP)
+    program = Program.write(tmp_path, LOOP.replace("    def step(count):\n", SLOW.lstrip("\n")))
     async with here.run(program, service="loop", python=python, **LIMIT) as started:
         (presence,) = await appeared(viewer, "loop")
         async with viewer.debug(presence.process) as session:

@@ -14,7 +14,7 @@ from websockets import Subprotocol
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from sonde_wire import Code, Failure, Reason, bus, codec, rpc
+from sonde_wire import Code, Failure, Reason, bus, codec, looking, rpc
 
 BOOT = "0" * 32
 TOKEN = "a good token"
@@ -29,8 +29,8 @@ SHOP = bus.Presence(
     python="3.11.7",
 )
 FILES = (
-    bus.SourceFile(path="/app/shop.py", module="shop", application=True),
-    bus.SourceFile(path="/usr/lib/python3/json/decoder.py", module="json.decoder"),
+    looking.SourceFile(path="/app/shop.py", module="shop", application=True),
+    looking.SourceFile(path="/usr/lib/python3/json/decoder.py", module="json.decoder"),
 )
 LEASE = bus.Lease(left=60.0, length=60.0)
 CAPABILITIES = {"supportsConditionalBreakpoints": True}
@@ -59,8 +59,8 @@ class FakeBroker:
                 broker="b", version="0", subject="ada", scopes=(), selectors=(), expires=1.0
             ),
             "process.list": lambda _: rpc.ProcessList(processes=(SHOP,)),
-            "process.sources": lambda _: bus.Sources(files=FILES),
-            "process.source": lambda _: bus.Source(path="/app/shop.py", text=SOURCE, sha256=""),
+            "process.sources": lambda _: looking.Sources(files=FILES),
+            "process.source": lambda _: looking.Source(path="/app/shop.py", text=SOURCE, sha256=""),
             "process.stacks": lambda _: STACKS,
             "subscribe": lambda _: rpc.Subscribed(subscription=7),
             "unsubscribe": lambda _: bus.Done(),
@@ -184,14 +184,14 @@ def checkout(cart):
     total = subtotal - discount
     return total
 """
-STACKS = bus.Stacks(
+STACKS = looking.Stacks(
     threads=(
-        bus.ThreadStack(
+        looking.ThreadStack(
             id=1,
             name="MainThread",
             frames=(
-                bus.StackFrame(path="/app/shop.py", line=4, function="checkout", text="total = ..."),
-                bus.StackFrame(path="/app/shop.py", line=9, function="main"),
+                looking.StackFrame(path="/app/shop.py", line=4, function="checkout", text="total = ..."),
+                looking.StackFrame(path="/app/shop.py", line=9, function="main"),
             ),
         ),
     ),

@@ -1,7 +1,7 @@
 """Who awaits whom, in lines."""
 
 from sonde_viewer.awaiting import DEEPEST, tree
-from sonde_wire.bus import TaskInfo
+from sonde_wire.looking import TaskInfo
 
 
 def task(number: int, *awaited_by: int) -> TaskInfo:

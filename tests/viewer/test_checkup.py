@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from sonde_viewer import checkup
-from sonde_wire import bus, codec, rpc
+from sonde_wire import bus, codec, looking, rpc
 from tests.viewer.fake_broker import BOOT, SHOP
 
 ALL = ("observe", "inspect", "control", "execute")
@@ -12,7 +12,7 @@ WELCOME = rpc.Welcome(broker="b", version="0", subject="ada", scopes=ALL, select
 METRICS = bus.Metrics(process=SHOP.process, boot=BOOT, time=100.0)
 
 
-def levels(findings: list[bus.Finding]) -> dict[str, str]:
+def levels(findings: list[looking.Finding]) -> dict[str, str]:
     return {each.check: each.level for each in findings}
 
 
@@ -137,4 +137,6 @@ def test_a_place_is_a_file_with_or_without_a_line(text: str, place: tuple[str, i
 )
 def test_a_file_here_is_found_there_by_the_end_of_its_path(local: str, there: str) -> None:
     paths = ("/srv/app/shop/cart.py", "/usr/lib/cart.py", "/a/x/util.py", "/b/x/util.py")
-    assert checkup.path_over_there(local, [bus.SourceFile(path=each, module="m") for each in paths]) == there
+    assert (
+        checkup.path_over_there(local, [looking.SourceFile(path=each, module="m") for each in paths]) == there
+    )

@@ -51,7 +51,7 @@ async def test_an_answer_of_the_wrong_shape_is_malformed(broker: FakeBroker, vie
 async def test_silence_ends_at_the_deadline(
     broker: FakeBroker, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sonde_viewer.client.DEADLINE", 0.01)
+    monkeypatch.setattr("sonde_viewer.line.DEADLINE", 0.01)
     broker.answers["process.stacks"] = lambda _: None
     with pytest.raises(NoAnswer, match=r"no answer to process\.stacks within 0\.01 s"):
         await viewer.stacks(SHOP)

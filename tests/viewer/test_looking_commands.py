@@ -18,21 +18,21 @@ from msgspec.structs import replace
 
 from sonde_viewer import checkup
 from sonde_viewer.__main__ import main
-from sonde_wire import Code, Reason, bus, codec, rpc
+from sonde_wire import Code, Reason, bus, codec, looking, rpc
 from tests.viewer.fake_broker import BOOT, SHOP, SOURCE, STACKS, TOKEN, FakeBroker, refusal
 
 EVIL = "\x1b[2Jboo"
-SLEEP = bus.StackFrame(path="/usr/lib/python3/asyncio/tasks.py", line=649, function="sleep")
-CHECKOUT = bus.StackFrame(path="/app/shop.py", line=4, function="checkout", text="await pay()")
+SLEEP = looking.StackFrame(path="/usr/lib/python3/asyncio/tasks.py", line=649, function="sleep")
+CHECKOUT = looking.StackFrame(path="/app/shop.py", line=4, function="checkout", text="await pay()")
 
 
-def task(number: int, **fields: Any) -> bus.TaskInfo:
+def task(number: int, **fields: Any) -> looking.TaskInfo:
     usual: dict[str, Any] = {"name": f"Task-{number}", "loop": 9, "state": "waiting", "coroutine": "checkout"}
-    return bus.TaskInfo(id=number, **{**usual, "frames": (SLEEP, CHECKOUT), **fields})
+    return looking.TaskInfo(id=number, **{**usual, "frames": (SLEEP, CHECKOUT), **fields})
 
 
-TASKS = bus.Tasks(
-    loops=(bus.LoopInfo(id=9, implementation="uvloop.Loop", thread="MainThread", lag=0.0125),),
+TASKS = looking.Tasks(
+    loops=(looking.LoopInfo(id=9, implementation="uvloop.Loop", thread="MainThread", lag=0.0125),),
     tasks=(
         task(1, awaits=2, coroutine="main"),
         task(2, awaited_by=(1,), waits_for="sleep"),
@@ -84,10 +84,10 @@ def healthy(broker: FakeBroker) -> FakeBroker:
     welcome = rpc.Welcome(
         broker="b", version="0", subject="ada", scopes=scopes, selectors=("*/*/*",), expires=9e9
     )
-    fine = bus.Finding(check="file.loaded", level="fine", message="shop.py is loaded")
+    fine = looking.Finding(check="file.loaded", level="fine", message="shop.py is loaded")
     broker.answers["whoami"] = lambda _: welcome
     broker.answers["subscribe"] = subscribed
-    broker.answers["process.diagnose"] = lambda _: bus.Diagnosis(findings=(fine,), lines=(4,))
+    broker.answers["process.diagnose"] = lambda _: looking.Diagnosis(findings=(fine,), lines=(4,))
     return broker
 
 
@@ -117,7 +117,7 @@ async def test_tasks_can_be_chosen_listed_and_shown_with_all_frames(broker: Fake
 async def test_tasks_say_when_there_are_more_and_when_there_are_none(broker: FakeBroker) -> None:
     broker.answers["process.tasks"] = lambda _: replace(TASKS, truncated=True)
     assert "more tasks" in (await sonde("tasks", "shop", broker=broker))[2]
-    broker.answers["process.tasks"] = lambda _: bus.Tasks(loops=(), tasks=(), time=1.0)
+    broker.answers["process.tasks"] = lambda _: looking.Tasks(loops=(), tasks=(), time=1.0)
     assert (await sonde("tasks", "shop", broker=broker))[1] == "no asyncio event loop is there\n"
 
 
@@ -127,7 +127,7 @@ async def test_stack_shows_threads_at_the_same_place_together(broker: FakeBroker
         replace(main, id=number, name=f"pool-{number}", frames=main.frames[:1], daemon=True)
         for number in range(10)
     ]
-    broker.answers["process.stacks"] = lambda _: bus.Stacks(threads=(main, *pool), time=1.0)
+    broker.answers["process.stacks"] = lambda _: looking.Stacks(threads=(main, *pool), time=1.0)
     _, output, _ = await sonde("stack", "shop", broker=broker)
     assert "10 threads, daemon at the same place: pool-0, pool-1" in output
     assert "and 2 more" in output
@@ -151,7 +151,7 @@ async def test_source_prints_the_text_that_the_process_has(broker: FakeBroker) -
 
 
 async def test_source_tells_the_hash_and_lists_the_files(broker: FakeBroker) -> None:
-    broker.answers["process.source"] = lambda _: bus.Source(path="/app/shop.py", text=EVIL, sha256="abc")
+    broker.answers["process.source"] = lambda _: looking.Source(path="/app/shop.py", text=EVIL, sha256="abc")
     _, output, _ = await sonde("source", "shop", "shop.py", "--sha256", broker=broker)
     assert output == "abc  /app/shop.py\n"
     _, output, _ = await sonde("source", "shop", "shop.py", broker=broker)
@@ -213,8 +213,8 @@ def ended(_: rpc.Params) -> rpc.ProcessList:
     return rpc.ProcessList(processes=(replace(SHOP, state="ended"),))
 
 
-def vague(_: rpc.Params) -> bus.Diagnosis:
-    return bus.Diagnosis(findings=(bus.Finding(check="x", level="problem", message=EVIL),))
+def vague(_: rpc.Params) -> looking.Diagnosis:
+    return looking.Diagnosis(findings=(looking.Finding(check="x", level="problem", message=EVIL),))
 
 
 def blind(_: rpc.Params) -> rpc.Welcome:

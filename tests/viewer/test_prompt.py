@@ -10,15 +10,15 @@ from sonde_viewer.prompt.debugger import Debugger
 from sonde_viewer.prompt.errors import InvalidLine, OtherDrives, UnknownFile
 from sonde_viewer.prompt.grammar import Line, Place
 from sonde_viewer.prompt.lines import lines
-from sonde_wire import Code, Reason, bus, codec
+from sonde_wire import Code, Reason, bus, codec, looking
 from tests.viewer.fake_broker import SHOP, FakeBroker, refusal
 
 FILES = [
-    bus.SourceFile(path="/app/shop/models.py", module="shop.models", application=True),
-    bus.SourceFile(path="/app/worker/models.py", module="worker.models", application=True),
-    bus.SourceFile(path="/app/shop.py", module="shop", application=True),
-    bus.SourceFile(path="/usr/lib/python3/site-packages/shop.py", module="other"),
-    bus.SourceFile(path="/usr/lib/python3/queue.py", module="queue"),
+    looking.SourceFile(path="/app/shop/models.py", module="shop.models", application=True),
+    looking.SourceFile(path="/app/worker/models.py", module="worker.models", application=True),
+    looking.SourceFile(path="/app/shop.py", module="shop", application=True),
+    looking.SourceFile(path="/usr/lib/python3/site-packages/shop.py", module="other"),
+    looking.SourceFile(path="/usr/lib/python3/queue.py", module="queue"),
 ]
 
 

@@ -57,7 +57,7 @@ async def test_events_that_nobody_reads_any_more_are_not_kept(broker: FakeBroker
 async def test_a_close_that_is_not_answered_does_not_hide_the_callers_error(
     broker: FakeBroker, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sonde_viewer.client.DEADLINE", 0.05)
+    monkeypatch.setattr("sonde_viewer.line.DEADLINE", 0.05)
     with pytest.raises(ZeroDivisionError):
         async with viewer.debug(SHOP):
             broker.answers["session.close"] = broker.answers["unsubscribe"] = lambda _: None

@@ -7,7 +7,7 @@ full once, and every time after as a reference.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sonde_wire import bus
+from sonde_wire import looking
 
 DEEPEST = 100
 
@@ -16,15 +16,15 @@ DEEPEST = 100
 class Line:
     """`again`: it was shown further up, with what is below it."""
 
-    task: bus.TaskInfo
+    task: looking.TaskInfo
     depth: int
     again: bool = False
     has_below: bool = False
 
 
-def tree(tasks: Sequence[bus.TaskInfo]) -> list[Line]:
+def tree(tasks: Sequence[looking.TaskInfo]) -> list[Line]:
     """Roots are tasks that nobody awaits; then one of each circle that is left. In the order of the tasks."""
-    below: dict[int, list[bus.TaskInfo]] = {}
+    below: dict[int, list[looking.TaskInfo]] = {}
     known = {task.id for task in tasks}
     for task in tasks:
         for waiter in task.awaited_by:
@@ -39,7 +39,7 @@ def tree(tasks: Sequence[bus.TaskInfo]) -> list[Line]:
 
 
 def _descend(
-    root: bus.TaskInfo, below: dict[int, list[bus.TaskInfo]], shown: set[int], lines: list[Line]
+    root: looking.TaskInfo, below: dict[int, list[looking.TaskInfo]], shown: set[int], lines: list[Line]
 ) -> None:
     """With a list of its own in the place of recursion: the process decides how deep it goes."""
     waiting = [(root, 0)]

@@ -42,6 +42,10 @@ class MetricsArrived(Struct, frozen=True):
     items: tuple[bus.Metrics, ...]
 
 
+class ProbesArrived(Struct, frozen=True):
+    items: tuple[rpc.ProbeInfo, ...]
+
+
 class GapNoticed(Struct, frozen=True):
     gap: rpc.Gap
 
@@ -55,7 +59,15 @@ class Broken(Struct, frozen=True):
 
 
 Effect = (
-    Answered | Failed | PresenceArrived | EventsArrived | MetricsArrived | GapNoticed | BusChanged | Broken
+    Answered
+    | Failed
+    | PresenceArrived
+    | EventsArrived
+    | MetricsArrived
+    | ProbesArrived
+    | GapNoticed
+    | BusChanged
+    | Broken
 )
 
 
@@ -123,7 +135,9 @@ def _notification(name: str, params: Raw) -> Effect | None:
             metrics = codec.decode(params, rpc.MetricItems).metrics
             return MetricsArrived(tuple(codec.decode(item, bus.Metrics) for item in metrics))
         case "events":
-            return _events(codec.decode(params, rpc.EventItems).events)
+            return read_events(codec.decode(params, rpc.EventItems).events)
+        case "probes":
+            return ProbesArrived(codec.decode(params, rpc.ProbeItems).probes)
         case "gap":
             return GapNoticed(codec.decode(params, rpc.Gap))
         case "bus":
@@ -132,7 +146,7 @@ def _notification(name: str, params: Raw) -> Effect | None:
             return None
 
 
-def _events(items: tuple[Raw, ...]) -> EventsArrived:
+def read_events(items: tuple[Raw, ...]) -> EventsArrived:
     """One event of a kind that is new to this version must not take its neighbours with it."""
     known: list[bus.AnyEvent] = []
     for item in items:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
-from sonde_wire import bus, codec, rpc
+from sonde_wire import bus, codec, looking, rpc
 from sonde_wire.scopes import Scope
 
 Level = Literal["fine", "note", "problem"]
@@ -24,11 +24,11 @@ _SOON = 300.0
 _MOST_NAMED = 5
 
 
-def finding(check: str, level: Level, message: str) -> bus.Finding:
-    return bus.Finding(check=check, level=level, message=message)
+def finding(check: str, level: Level, message: str) -> looking.Finding:
+    return looking.Finding(check=check, level=level, message=message)
 
 
-def of_token(welcome: rpc.Welcome, now: float, *, to_stop: bool) -> list[bus.Finding]:
+def of_token(welcome: rpc.Welcome, now: float, *, to_stop: bool) -> list[looking.Finding]:
     """`to_stop`: a breakpoint is asked about, which takes more rights than to look."""
     found = [
         finding("broker.reachable", "fine", f"broker {welcome.broker} answers, to {welcome.subject}"),
@@ -73,7 +73,7 @@ def of_token(welcome: rpc.Welcome, now: float, *, to_stop: bool) -> list[bus.Fin
     return found
 
 
-def of_presence(presence: bus.Presence) -> bus.Finding:
+def of_presence(presence: bus.Presence) -> looking.Finding:
     name = presence.process
     if presence.state == "online":
         return finding(
@@ -92,7 +92,7 @@ def of_presence(presence: bus.Presence) -> bus.Finding:
     )
 
 
-def of_metrics(metrics: bus.Metrics | None, now: float) -> list[bus.Finding]:
+def of_metrics(metrics: bus.Metrics | None, now: float) -> list[looking.Finding]:
     """`now` is when they came."""
     if metrics is None:
         return [
@@ -128,7 +128,7 @@ def _unavailable(reasons: Mapping[str, str]) -> str:
     return f"some metrics cannot be read: {'; '.join(said)}"
 
 
-def of_sessions(presence: bus.Presence) -> bus.Finding:
+def of_sessions(presence: bus.Presence) -> looking.Finding:
     """Nobody's breakpoints are armed while there is no session."""
     if presence.debugger == "detached":
         return finding(
@@ -141,7 +141,7 @@ def of_sessions(presence: bus.Presence) -> bus.Finding:
     return finding("debugger.attached", "fine", f"the debugger is attached, for {who}{standing}")
 
 
-def of_debugging(state: bus.SessionState, path: str | None, line: int | None) -> list[bus.Finding]:
+def of_debugging(state: bus.SessionState, path: str | None, line: int | None) -> list[looking.Finding]:
     """What those who debug it now have set, at that place."""
     found = []
     if state.asleep:
@@ -176,7 +176,7 @@ def of_debugging(state: bus.SessionState, path: str | None, line: int | None) ->
     return found + set_here
 
 
-def _of_breakpoint(breakpoint: dict[str, object], owner: str, path: str) -> bus.Finding:
+def _of_breakpoint(breakpoint: dict[str, object], owner: str, path: str) -> looking.Finding:
     where = f"{path}:{breakpoint.get('line')}"
     if breakpoint.get("verified"):
         return finding("breakpoint.set", "fine", f"{owner} has a breakpoint at {where}, and pydevd took it")
@@ -190,7 +190,7 @@ def place(text: str) -> tuple[str, int | None]:
     return (found[1], int(found[2])) if found else (text, None)
 
 
-def path_over_there(local: str, files: Iterable[bus.SourceFile]) -> str:
+def path_over_there(local: str, files: Iterable[looking.SourceFile]) -> str:
     """The process's path for a file of the caller's: the path itself where the process has it, else the one that
     agrees with it in most of its last parts, and in two at least. Without one, the caller's own."""
     paths = {file.path for file in files}

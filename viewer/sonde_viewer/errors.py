@@ -2,8 +2,10 @@
 
 ViewerError
  +-- InvalidTarget      nothing says where the broker is, or it is not a URL (the caller's fault)
+ +-- InvalidProbe       what was asked for cannot be a probe (the caller's fault)
  +-- UnknownProcess     no process has that name
  +-- AmbiguousProcess   several have it
+ +-- UnknownProbe       no probe has that id or name, or several have it
  +-- Refused            the broker or the process said no: a code, a reason, a sentence (policy, or state)
  |    +-- NotDriver     ... because another session drives
  +-- NoAnswer           a deadline passed
@@ -33,6 +35,15 @@ class InvalidTarget(ViewerError, ValueError):
         return f"{self.problem}; start one here with `sonde up`, or name one with --url and --token"
 
 
+class InvalidProbe(ViewerError, ValueError):
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return self.problem
+
+
 class UnknownProcess(ViewerError, LookupError):
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(name, tuple(known))
@@ -52,6 +63,20 @@ class AmbiguousProcess(ViewerError, LookupError):
 
     def __str__(self) -> str:
         return f"{self.name!r} could be {_listed(self.candidates)}; name one of them in full"
+
+
+class UnknownProbe(ViewerError, LookupError):
+    """`candidates` are the ids of those that it could be."""
+
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        super().__init__(name, tuple(candidates))
+        self.name = name
+        self.candidates = tuple(candidates)
+
+    def __str__(self) -> str:
+        if self.candidates:
+            return f"{self.name!r} could be {_listed(self.candidates)}; name one of them in full"
+        return f"no probe is called {self.name!r} (`sonde probes ls --ended` lists them)"
 
 
 class Refused(ViewerError, sonde_wire.Refused):

@@ -1,9 +1,10 @@
-"""From what a person types to one process: a full address, one of its parts, or the beginning of either."""
+"""From what a person types to one process (a full address, one of its parts, or the beginning of either) or to one
+probe (its id, its name, or the beginning of its id)."""
 
 from collections.abc import Iterable
 
-from sonde_viewer.errors import AmbiguousProcess, UnknownProcess
-from sonde_wire import bus
+from sonde_viewer.errors import AmbiguousProcess, UnknownProbe, UnknownProcess
+from sonde_wire import bus, rpc
 
 _ALIVE_FIRST = {"online": 0, "lost": 1, "ended": 2}
 
@@ -17,6 +18,19 @@ def resolve(text: str, processes: Iterable[bus.Presence]) -> bus.Presence:
         if found:
             return _only(text, found)
     raise UnknownProcess(text, [each.process for each in known])
+
+
+def probe(text: str, known: Iterable[rpc.ProbeInfo]) -> rpc.ProbeInfo:
+    """The one probe that `text` names; those that still live go before those that have ended. Raises
+    `UnknownProbe`."""
+    there = list(known)
+    found = [each for each in there if each.probe.id == text]
+    found = found or [each for each in there if each.probe.spec.name == text]
+    found = found or [each for each in there if text and each.probe.id.startswith(text)]
+    best = [each for each in found if each.state == "live"] or found
+    if len(best) != 1:
+        raise UnknownProbe(text, sorted(each.probe.id for each in best))
+    return best[0]
 
 
 def _only(text: str, found: list[bus.Presence]) -> bus.Presence:

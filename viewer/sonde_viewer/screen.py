@@ -1,6 +1,7 @@
 """The terminal: Rich where there is one, the same text without colour or cut lines where there is none."""
 
 import sys
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
@@ -28,3 +29,25 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 def cell(text: str, style: str = "") -> Text:
     return Text(one_line(text), style=style)
+
+
+def clock(time: float) -> str:
+    """Seconds since the epoch, as a clock here shows them."""
+    return datetime.fromtimestamp(time, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def duration(seconds: float) -> str:
+    """What something took."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1000:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.1f} us"
+
+
+def span(seconds: float) -> str:
+    """How long something lasts, in whole units: `1h30m`, `45s`."""
+    left = max(0, round(seconds))
+    if left >= 3600:
+        return f"{left // 3600}h{left % 3600 // 60:02}m" if left % 3600 >= 60 else f"{left // 3600}h"
+    if left >= 60:
+        return f"{left // 60}m{left % 60:02}s" if left % 60 else f"{left // 60}m"
+    return f"{left}s"

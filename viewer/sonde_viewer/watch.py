@@ -1,4 +1,5 @@
-"""A subscription as an async iterator: presence, events or metrics of the processes that a selector matches."""
+"""A subscription as an async iterator: presence, events or metrics of the processes that a selector matches,
+or the probes that mean some of them."""
 
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -7,8 +8,10 @@ from typing import Generic, Protocol, Self, TypeVar
 from sonde_viewer.errors import ViewerError
 from sonde_viewer.mailbox import LIMIT, Mailbox
 from sonde_wire import Address, Selector, bus, rpc
+from sonde_wire.probes import concerns
 
-Item = bus.Presence | bus.AnyEvent | bus.Metrics
+OfProcess = bus.Presence | bus.AnyEvent | bus.Metrics
+Item = OfProcess | rpc.ProbeInfo
 T = TypeVar("T", bound=Item)
 _REMEMBERED = 20_000
 """Processes."""
@@ -28,6 +31,10 @@ class Route(Protocol):
 
 def goes_to(route: Route, topic: rpc.Topic, process: str) -> bool:
     return route.topic == topic and route.selector.matches(Address.parse(process))
+
+
+def concerned(route: Route, probe: rpc.ProbeInfo) -> bool:
+    return route.topic == "probes" and concerns(probe.probe, (route.selector,))
 
 
 class SeenOnce:

@@ -10,7 +10,7 @@ import msgspec
 
 from sonde_viewer.__main__ import FAILED, USAGE
 from sonde_viewer.client import Viewer, connect
-from sonde_viewer.errors import InvalidTarget, ViewerError
+from sonde_viewer.errors import InvalidProbe, InvalidTarget, ViewerError
 from sonde_viewer.untrusted import harmless
 from sonde_wire import MalformedMessage, codec
 from sonde_wire.errors import InvalidAddress
@@ -73,7 +73,7 @@ def told(work: Callable[[], Coroutine[None, None, int]]) -> int:
 
 
 def _code(error: Exception) -> int:
-    return USAGE if isinstance(error, InvalidTarget | InvalidAddress) else FAILED
+    return USAGE if isinstance(error, InvalidTarget | InvalidProbe | InvalidAddress) else FAILED
 
 
 def complain(sentence: str, code: int = FAILED) -> int:

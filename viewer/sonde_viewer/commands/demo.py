@@ -102,6 +102,7 @@ def _ready(link: str) -> str:
 
     {sonde} ps
     {sonde} stack worker
+    {sonde} log add worker.py:{_line_of(_WORKER, "return parcels")} "order {{order.number}}: {{len(parcels)}} parcels" --on service=worker -f --rm
     {sonde} debug worker -c "break worker.py:{_line_of(_WORKER, "parcels = pack(order)")}" -c continue -c locals
 
   A puzzle. Now and then an order at the shop comes to less than nothing (it says so below), and the two

@@ -25,7 +25,7 @@ from sonde_viewer.errors import (
 from sonde_viewer.prompt import paths
 from sonde_viewer.prompt.errors import UnknownFile
 from sonde_viewer.untrusted import one_line
-from sonde_wire import bus
+from sonde_wire import bus, looking
 from sonde_wire.scopes import Scope
 
 DESCRIPTION = """\
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 class Report:
     """What was found so far."""
 
-    findings: list[bus.Finding]
+    findings: list[looking.Finding]
     process: str = ""
     path: str | None = None
     line: int | None = None
@@ -122,7 +122,7 @@ def _why_unknown(error: UnknownProcess | AmbiguousProcess, selectors: Sequence[s
     )
 
 
-async def _sidecar(viewer: Viewer, process: bus.Presence) -> list[bus.Finding]:
+async def _sidecar(viewer: Viewer, process: bus.Presence) -> list[looking.Finding]:
     """Waits for the next metrics."""
     async with viewer.watch("metrics", process.process) as metrics:
         try:
@@ -154,7 +154,7 @@ async def _inside(viewer: Viewer, process: bus.Presence, name: str | None, repor
         report.lines = diagnosis.lines
 
 
-def _meant(name: str, here: str, files: Sequence[bus.SourceFile], *, exists: bool) -> str:
+def _meant(name: str, here: str, files: Sequence[looking.SourceFile], *, exists: bool) -> str:
     """The path of the file over there. `here` is the path on this machine, where it may not exist. Raises
     `UnknownFile` when it could be several."""
     there = checkup.path_over_there(here, files) if exists else here

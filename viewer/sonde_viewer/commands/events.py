@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -18,6 +17,7 @@ from sonde_viewer.commands.connection import (
     seconds,
     with_viewer,
 )
+from sonde_viewer.probes import sentences
 from sonde_viewer.untrusted import one_line
 from sonde_wire import bus, codec
 
@@ -75,8 +75,9 @@ async def _follow(viewer: Viewer, selector: str, count: int | None, *, as_json: 
 
 
 def _show(console: Console, event: bus.AnyEvent) -> None:
-    time = datetime.fromtimestamp(event.time, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    line = Text.assemble((time, "dim"), "  ", (event.process, "bold"), "  ", one_line(sentence(event)))
+    line = Text.assemble(
+        (screen.clock(event.time), "dim"), "  ", (event.process, "bold"), "  ", one_line(sentence(event))
+    )
     console.print(line, soft_wrap=True)
 
 
@@ -102,6 +103,14 @@ def sentence(event: bus.AnyEvent) -> str:
             return _breakpoints_sentence(changed)
         case bus.DapEvent(message=message):
             return _dap_sentence(codec.decode_any(message))
+        case bus.ProbeChanged(status=status):
+            return sentences.state(status)
+        case bus.SnapshotTaken():
+            return sentences.taken(event)
+        case bus.ProbeLogged():
+            return f"log of probe {event.probe}: {event.message}"
+        case bus.WatchChanged():
+            return f"watch of probe {event.probe}: {sentences.changed(event)}"
 
 
 def _seat_sentence(event: bus.SeatChanged) -> str:

@@ -87,7 +87,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("collections", "gc_collections", lambda value: f"{value}"),
     ("objects collected", "gc_collected", lambda value: f"{value}"),
     ("objects uncollectable", "gc_uncollectable", lambda value: f"{value}"),
-    ("event loop's lag", "event_loop_lag", lambda value: _time(value)),
+    ("event loop's lag", "event_loop_lag", screen.duration),
 )
 
 
@@ -118,13 +118,7 @@ def _operations(sample: bus.Metrics, *, since_start: bool) -> Table:
             "-" if counts.error_rate is None else f"{counts.error_rate * 100:.1f}",
             str(counts.cancelled),
             screen.cell(str(counts.scope_errors), "bold yellow" if counts.scope_errors else ""),
-            *(map(_time, times) if times else ("-",) * 5),
+            *(map(screen.duration, times) if times else ("-",) * 5),
             screen.cell(", ".join(f"{number} {kind}" for kind, number in operation.error_types.items())),
         )
     return table
-
-
-def _time(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1000:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.1f} us"

@@ -16,7 +16,7 @@ from sonde_viewer.commands.connection import (
 )
 from sonde_viewer.prompt import paths
 from sonde_viewer.untrusted import harmless, one_line
-from sonde_wire import bus
+from sonde_wire import bus, looking
 
 DESCRIPTION = """\
 Print a source file of one process, as it is on that process's disk. Only files that it has imported, or that lie
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     return with_viewer(arguments, work)
 
 
-def _print(process: bus.Presence, source: bus.Source, arguments: argparse.Namespace) -> None:
+def _print(process: bus.Presence, source: looking.Source, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json({"process": process.process} | document(source))
     elif arguments.sha256:
@@ -75,12 +75,12 @@ def _print(process: bus.Presence, source: bus.Source, arguments: argparse.Namesp
             sys.stdout.write(f"{number:>{width}}  {shown}\n" if arguments.number else f"{shown}\n")
 
 
-def _print_list(process: bus.Presence, sources: bus.Sources, *, everything: bool, as_json: bool) -> None:
+def _print_list(process: bus.Presence, sources: looking.Sources, *, everything: bool, as_json: bool) -> None:
     files = sorted(
         (each for each in sources.files if everything or each.application), key=lambda each: each.path
     )
     if as_json:
-        print_json({"process": process.process} | document(bus.Sources(files=tuple(files))))
+        print_json({"process": process.process} | document(looking.Sources(files=tuple(files))))
         return
     table = screen.table("MODULE", "PATH")
     for each in files:

@@ -19,7 +19,7 @@ from sonde_viewer.commands.connection import (
     with_viewer,
 )
 from sonde_viewer.untrusted import one_line
-from sonde_wire import bus
+from sonde_wire import bus, looking
 
 DESCRIPTION = """\
 Show the stacks of all threads of one process. Nothing is stopped for it, nor a debugger attached.
@@ -60,7 +60,7 @@ async def _look(viewer: Viewer, process: bus.Presence, wanted: str | None, *, as
     stacks = await viewer.stacks(process)
     threads = [each for each in stacks.threads if wanted is None or _is_wanted(each, wanted)]
     if as_json:
-        shown = bus.Stacks(threads=tuple(threads), time=stacks.time)
+        shown = looking.Stacks(threads=tuple(threads), time=stacks.time)
         print_json({"process": process.process} | document(shown))
     else:
         console = screen.console()
@@ -69,19 +69,19 @@ async def _look(viewer: Viewer, process: bus.Presence, wanted: str | None, *, as
     return bool(threads) or wanted is None
 
 
-def _is_wanted(thread: bus.ThreadStack, wanted: str) -> bool:
+def _is_wanted(thread: looking.ThreadStack, wanted: str) -> bool:
     return wanted.lower() in thread.name.lower() or wanted == str(thread.id)
 
 
-def _grouped(threads: Sequence[bus.ThreadStack]) -> list[list[bus.ThreadStack]]:
+def _grouped(threads: Sequence[looking.ThreadStack]) -> list[list[looking.ThreadStack]]:
     """Those with the same frames together, where the first of them is."""
-    groups: dict[object, list[bus.ThreadStack]] = {}
+    groups: dict[object, list[looking.ThreadStack]] = {}
     for thread in threads:
         groups.setdefault((thread.frames, thread.daemon, thread.truncated), []).append(thread)
     return list(groups.values())
 
 
-def _show(console: Console, alike: Sequence[bus.ThreadStack]) -> None:
+def _show(console: Console, alike: Sequence[looking.ThreadStack]) -> None:
     thread = alike[0]
     console.print(Text(one_line(_title(alike), 500), style="bold"), soft_wrap=True)
     if thread.truncated:
@@ -91,14 +91,14 @@ def _show(console: Console, alike: Sequence[bus.ThreadStack]) -> None:
     console.print()
 
 
-def show_frame(console: Console, frame: bus.StackFrame, indent: str) -> None:
+def show_frame(console: Console, frame: looking.StackFrame, indent: str) -> None:
     where = Text(f"{indent}{one_line(frame.path, 500)}:{frame.line}", style="cyan")
     console.print(where.append(f" in {one_line(frame.function)}", style="default"), soft_wrap=True)
     if frame.text:
         console.print(Text(f"{indent}  {one_line(frame.text.strip())}", style="dim"), soft_wrap=True)
 
 
-def _title(alike: Sequence[bus.ThreadStack]) -> str:
+def _title(alike: Sequence[looking.ThreadStack]) -> str:
     daemon = ", daemon" if alike[0].daemon else ""
     if len(alike) == 1:
         return f"Thread {alike[0].name} ({alike[0].id}{daemon})"

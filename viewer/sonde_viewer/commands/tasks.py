@@ -20,7 +20,7 @@ from sonde_viewer.commands.connection import (
 )
 from sonde_viewer.commands.stack import show_frame
 from sonde_viewer.untrusted import one_line
-from sonde_wire import bus
+from sonde_wire import looking
 
 DESCRIPTION = """\
 Show the asyncio tasks of one process and what awaits what. Nothing is stopped for it, nor a debugger attached.
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = await viewer.tasks(process)
         wanted = [each for each in found.tasks if _is_wanted(each, arguments.name)]
         if arguments.json:
-            shown = bus.Tasks(
+            shown = looking.Tasks(
                 loops=found.loops, tasks=tuple(wanted), time=found.time, truncated=found.truncated
             )
             print_json({"process": process.process} | document(shown))
@@ -67,11 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
     return with_viewer(arguments, work)
 
 
-def _is_wanted(task: bus.TaskInfo, text: str | None) -> bool:
+def _is_wanted(task: looking.TaskInfo, text: str | None) -> bool:
     return text is None or text.lower() in task.name.lower() or text.lower() in task.coroutine.lower()
 
 
-def _show(console: Console, loops: Sequence[bus.LoopInfo], lines: Sequence[Line], *, frames: bool) -> None:
+def _show(
+    console: Console, loops: Sequence[looking.LoopInfo], lines: Sequence[Line], *, frames: bool
+) -> None:
     known = {loop.id for loop in loops}
     if not loops and not lines:
         console.print("no asyncio event loop is there")
@@ -86,7 +88,7 @@ def _show(console: Console, loops: Sequence[bus.LoopInfo], lines: Sequence[Line]
             _show_task(console, line, frames=frames)
 
 
-def _loop(loop: bus.LoopInfo, tasks: int) -> str:
+def _loop(loop: looking.LoopInfo, tasks: int) -> str:
     where = f" in {loop.thread}" if loop.thread else ""
     if loop.lag is not None:
         lag = f", {loop.lag * 1000:.1f} ms late"
@@ -111,7 +113,7 @@ def _show_task(console: Console, line: Line, *, frames: bool) -> None:
             show_frame(console, each, f"{indent}    ")
 
 
-def _own_frame(task: bus.TaskInfo) -> bus.StackFrame:
+def _own_frame(task: looking.TaskInfo) -> looking.StackFrame:
     """The innermost that is not asyncio's: where it sleeps or waits tells less than what called that."""
     own = (each for each in task.frames if PurePosixPath(each.path).parent.name != "asyncio")
     return next(own, task.frames[0])

@@ -19,7 +19,7 @@ from sonde_viewer.prompt.outcome import Outcome
 from sonde_viewer.prompt.seat import Seat, lease_data, lease_text
 from sonde_viewer.session import DebugSession
 from sonde_viewer.stops import Stop
-from sonde_wire import bus, codec
+from sonde_wire import bus, codec, looking
 
 _AROUND = 5
 """Lines of source before and after the current one in `list`; a stop shows fewer."""
@@ -33,7 +33,7 @@ class Debugger:
         self._session = session
         self._patience = patience
         self._breakpoints = Breakpoints()
-        self._files: tuple[bus.SourceFile, ...] | None = None
+        self._files: tuple[looking.SourceFile, ...] | None = None
         self._texts: dict[str, list[str]] = {}
         self._stop: Stop | None = None
         self._frames: list[dict[str, Any]] = []
@@ -132,7 +132,7 @@ class Debugger:
             self._files = None  # it may have been imported since
             return paths.find(file, await self.files())
 
-    async def files(self) -> tuple[bus.SourceFile, ...]:
+    async def files(self) -> tuple[looking.SourceFile, ...]:
         if self._files is None:
             self._files = (await self._viewer.sources(self._session.process)).files
         return self._files

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from sonde_viewer.prompt.errors import UnknownFile
-from sonde_wire import bus
+from sonde_wire import looking
 
 
-def find(text: str, files: Sequence[bus.SourceFile]) -> str:
+def find(text: str, files: Sequence[looking.SourceFile]) -> str:
     """The one file whose path ends in these parts; the application's own files go before the standard
     library's. A whole path is taken as it is, because the file may not be imported yet. Raises `UnknownFile`.
     """

@@ -4,6 +4,7 @@ import { App } from './screen/app';
 import { Theme } from './theme';
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
+import './probes.css';
 
 const address = new URL('ws', document.baseURI);
 address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';

@@ -3,23 +3,26 @@
  *  Coming online: whoami, subscribe, then the list of what there is. The list replaces what was known, because
  *  what happened while the line was lost is told by nobody. */
 
-import { computed, effect, signal } from '@preact/signals';
+import { computed, effect, signal, untracked } from '@preact/signals';
+import { baseName } from './format';
 import { Places } from './place';
+import { Probing } from './probing';
 import { Session } from './session';
 import { Malformed } from './shape';
 import { Socket, type Surroundings } from './socket';
 import { Sources } from './sources';
 import { read, Store } from './store';
 import { isToken, keepToken, readPasted, takeToken } from './token';
-import { Failure, messageOf, type Scope } from './wire';
+import { Failure, messageOf, type AnyEvent, type Scope } from './wire';
 
-const TOPICS = ['presence', 'events', 'metrics'] as const;
+const TOPICS = ['presence', 'events', 'metrics', 'probes'] as const;
 
 export class Page {
   readonly store = new Store();
   readonly places = new Places();
   readonly socket: Socket;
   readonly sources: Sources;
+  readonly probing: Probing;
   /** What went wrong on the way to a live view, for the banner. */
   readonly trouble = signal('');
   readonly #sessions = new Map<string, Session>();
@@ -35,6 +38,7 @@ export class Page {
   constructor(url: string, surroundings: Surroundings) {
     this.socket = new Socket(url, surroundings);
     this.sources = new Sources(this.socket.call);
+    this.probing = new Probing(this.socket.call);
     this.socket.onOnline = () => void this.#greet();
     this.socket.onOffline = () => {
       this.store.apply([{ kind: 'offline' }]);
@@ -47,6 +51,7 @@ export class Page {
     const token = takeToken(window);
     this.places.bind(window);
     this.#followStops();
+    this.#followProbes();
     this.socket.connect(token);
   }
 
@@ -93,20 +98,26 @@ export class Page {
       const { processes } = await call('process.list', {});
       this.store.apply([{ kind: 'listed', processes }]);
       this.trouble.value = '';
+      await this.probing.list();
     } catch (problem) {
       this.trouble.value = messageOf(problem);
     }
   }
 
   #notified(method: string, params: unknown): void {
+    if (method === 'probes') return this.probing.told(params);
     const messages = read(method, params, Date.now() / 1000);
     this.store.apply(messages);
     for (const message of messages) {
       if (message.kind === 'bus' && message.bus === 'down') {
         for (const session of this.#sessions.values()) session.busLost();
       }
-      if (message.kind === 'gap') this.#sessions.get(message.gap.process)?.driving.lookAgain();
+      if (message.kind === 'gap') {
+        this.#sessions.get(message.gap.process)?.driving.lookAgain();
+        this.probing.follow(this.places.probe.value, this.may('inspect'));
+      }
       if (message.kind !== 'event') continue;
+      this.#probesHear(message.item);
       try {
         this.#sessions.get(message.item.process)?.handle(message.item);
       } catch (problem) {
@@ -117,10 +128,30 @@ export class Page {
     for (const session of this.#sessions.values()) session.driving.keep();
   }
 
+  /** What this viewer's own probes log is in the console too; there may be any number of the others'. */
+  #probesHear(event: AnyEvent): void {
+    this.probing.heard(event);
+    if (event.type !== 'probe_logged' || !this.probing.isBy(this.store.me.value?.subject, event.probe)) return;
+    const where = `${baseName(event.path)}:${event.line}`;
+    this.#sessions.get(event.process)?.transcript.print('logged', event.message, where);
+  }
+
+  /** The probe and the snapshot of the place, asked for again whenever the page comes online. */
+  #followProbes(): void {
+    effect(() => {
+      const probe = this.places.probe.value;
+      if (this.store.live.value) untracked(() => this.probing.follow(probe, this.may('inspect')));
+    });
+    effect(() => {
+      const snapshot = this.places.snapshot.value;
+      if (this.store.live.value) untracked(() => this.probing.open(snapshot, this.may('inspect')));
+    });
+  }
+
   /** When a frame is selected, the source goes there. */
   #followStops(): void {
     effect(() => {
-      const frame = this.session.value?.frame.value;
+      const frame = this.session.value?.looking.frame.value;
       const path = frame?.source?.path;
       if (frame && path) this.places.show(path, frame.line);
     });

@@ -3,13 +3,13 @@
  *  idle -> opening -> open -> idle     `open` and `close`, or the far end closes it (`why` says so)
  *
  *  Breakpoints outlive the session: they are wanted by the viewer, and in force while a session is open.
- *  A stop is one thread's. For the selected thread it is followed by stackTrace, scopes and variables; each
- *  load carries the turn it belongs to, and what arrives for an earlier turn is dropped. */
+ *  A stop is one thread's. `looking` shows the selected thread where it stands. */
 
 import { batch, computed, signal, type ReadonlySignal } from '@preact/signals';
 import { asleep, type Breakpoint, type Breakpoints } from './breakpoints';
 import * as dap from './dap';
 import { Driving } from './driving';
+import { Looking } from './looking';
 import { list, type Reader } from './shape';
 import { Transcript } from './transcript';
 import { Wanted } from './wanted';
@@ -19,16 +19,7 @@ export type Phase = 'idle' | 'opening' | 'open';
 export type Step = 'next' | 'stepIn' | 'stepOut';
 export type Awaited = 'pause' | Step | null;
 
-/** The variables of the selected frame. While the next ones are on their way, the last ones are still shown. */
-export interface Scopes {
-  readonly turn: number;
-  readonly scopes: readonly dap.DapScope[];
-}
-
-const FRAMES = 200;
 const MOST_EARLY = 10_000;
-/** Most steps end sooner than this; until then the last stop stays on the screen, so that nothing flickers. */
-const STEP_MS = 250;
 
 const CLOSED = {
   viewer_left: '',
@@ -54,23 +45,18 @@ export class Session {
   readonly stops = signal<ReadonlyMap<number, dap.Stopped>>(new Map());
   readonly threads = signal<readonly dap.Thread[]>([]);
   readonly thread = signal<number | null>(null);
-  readonly frames = signal<readonly dap.Frame[]>([]);
-  readonly frame = signal<dap.Frame | null>(null);
-  readonly scopes = signal<Scopes>({ turn: 0, scopes: [] });
+  readonly looking = new Looking((command, reader, args) => this.#dap(command, reader, args));
   readonly transcript = new Transcript();
   /** What was asked of the program and has not happened yet. */
   readonly awaited = signal<Awaited>(null);
   readonly stopped = computed(() => this.stops.value.size > 0);
   readonly driving: Driving;
 
-  /** Grows with each stop and each frame selected: references to variables live as long as their turn. */
-  #turn = 0;
   #id: string | null = null;
   #boot: string | null = null;
   #opening: Promise<void> | null = null;
   #early: AnyEvent[] = [];
   #seq = 0;
-  #children = new Map<number, Promise<readonly dap.Variable[]>>();
   readonly #wanted: Wanted;
 
   constructor(
@@ -150,16 +136,8 @@ export class Session {
       this.thread.value = null;
       this.awaited.value = null;
       this.#wanted.forgotten();
-      this.#clearFrames();
+      this.looking.clear();
     });
-  }
-
-  #clearFrames(): void {
-    this.#turn += 1;
-    this.#children = new Map();
-    this.frames.value = [];
-    this.frame.value = null;
-    this.scopes.value = { turn: this.#turn, scopes: [] };
   }
 
   // Events ---------------------------------------------------------------------------------------------
@@ -253,10 +231,7 @@ export class Session {
     if (thread !== null) stops.delete(thread);
     this.stops.value = stops;
     if (this.thread.value === null || stops.has(this.thread.value)) return;
-    const turn = this.#turn;
-    setTimeout(() => {
-      if (turn === this.#turn) batch(() => this.#clearFrames());
-    }, STEP_MS);
+    this.looking.clearSoon();
     const other = [...stops.keys()][0];
     if (other !== undefined && this.awaited.value === null) {
       void this.selectThread(other);
@@ -336,45 +311,14 @@ export class Session {
     if (id !== this.thread.value || !this.stops.value.has(id)) {
       batch(() => {
         this.thread.value = id;
-        this.#clearFrames();
+        this.looking.clear();
       });
     }
-    if (!this.stops.value.has(id)) return;
-    const turn = ++this.#turn;
-    await this.#tell(async () => {
-      const { stackFrames } = await this.#dap('stackTrace', dap.stackTraceBody, {
-        threadId: id,
-        startFrame: 0,
-        levels: FRAMES,
-      });
-      if (turn !== this.#turn) return;
-      this.frames.value = stackFrames;
-      const top = stackFrames.find((f) => f.presentationHint !== 'subtle') ?? stackFrames[0];
-      if (top !== undefined) await this.selectFrame(top);
-    });
+    if (this.stops.value.has(id)) await this.#tell(() => this.looking.readFrames(id));
   }
 
-  async selectFrame(frame: dap.Frame): Promise<void> {
-    const turn = ++this.#turn;
-    this.#children = new Map();
-    this.frame.value = frame;
-    await this.#tell(async () => {
-      const { scopes } = await this.#dap('scopes', dap.scopesBody, { frameId: frame.id });
-      if (turn === this.#turn) this.scopes.value = { turn, scopes };
-    });
-  }
-
-  /** The variables inside a reference of this turn; asked for once. Throws `Failure`. */
-  children(reference: number): Promise<readonly dap.Variable[]> {
-    const known = this.#children.get(reference);
-    if (known !== undefined) return known;
-    const asked = this.#dap('variables', dap.variablesBody, { variablesReference: reference }).then(
-      (body) => body.variables,
-    );
-    const children = this.#children;
-    children.set(reference, asked);
-    asked.catch(() => children.delete(reference)); // asked again the next time
-    return asked;
+  selectFrame(frame: dap.Frame): Promise<void> {
+    return this.#tell(() => this.looking.select(frame));
   }
 
   /** Evaluates in the selected frame, and prints question and answer in the console. */
@@ -382,7 +326,7 @@ export class Session {
     this.transcript.print('asked', expression);
     try {
       await this.open();
-      const frame = this.frame.value;
+      const frame = this.looking.frame.value;
       const answer = await this.#dap('evaluate', dap.evaluateBody, {
         expression,
         context: 'repl',

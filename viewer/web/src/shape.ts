@@ -43,6 +43,30 @@ export const list =
     return value.map((element: unknown, index) => item(element, `${at}[${index}]`));
   };
 
+/** What a value is, or the fallback when it is something else. */
+export function readOr<T, F>(reader: Reader<T>, value: unknown, fallback: F): T | F {
+  try {
+    return reader(value, 'value');
+  } catch (problem) {
+    if (!(problem instanceof Malformed)) throw problem;
+    return fallback;
+  }
+}
+
+/** Each element by itself, so that one that is malformed does not cost the others: it is left out, with a line in the
+ *  browser's console. */
+export function readEach<T>(raw: readonly unknown[], item: Reader<T>): readonly T[] {
+  return raw.flatMap((value) => {
+    try {
+      return [item(value, 'item')];
+    } catch (problem) {
+      if (!(problem instanceof Malformed)) throw problem;
+      console.warn('an item was not understood:', problem.message);
+      return [];
+    }
+  });
+}
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 

@@ -4,7 +4,7 @@
  *  others move. Samples and the timeline are bounded: the oldest go first. */
 
 import { computed, signal, type ReadonlySignal } from '@preact/signals';
-import { Malformed, type Reader } from './shape';
+import { readEach } from './shape';
 import * as wire from './wire';
 import { describe } from './timeline';
 
@@ -18,8 +18,10 @@ export interface Entry {
   readonly key: number;
   readonly time: number;
   readonly process: string;
-  readonly kind: 'process' | 'session' | 'stop' | 'run' | 'gap';
+  readonly kind: 'process' | 'session' | 'stop' | 'run' | 'gap' | 'probe';
   readonly text: string;
+  /** Of what comes often: the newest of a process and subject takes the place of the one before. */
+  readonly subject?: string;
 }
 
 export interface Fleet {
@@ -132,37 +134,33 @@ function withMetrics(fleet: Fleet, metrics: wire.Metrics): Fleet {
 
 function withEntry(fleet: Fleet, entry: Omit<Entry, 'key'>): Fleet {
   const key = fleet.entries + 1;
-  return { ...fleet, entries: key, timeline: [...fleet.timeline.slice(1 - ENTRIES), { ...entry, key }] };
+  const { process, subject } = entry;
+  const before =
+    subject === undefined
+      ? fleet.timeline
+      : fleet.timeline.filter((each) => each.subject !== subject || each.process !== process);
+  return { ...fleet, entries: key, timeline: [...before.slice(1 - ENTRIES), { ...entry, key }] };
 }
 
-/** Reads one notification into messages. A malformed item is dropped, with a line in the browser's console. */
+/** Reads one notification into messages. Those of probes are `probing.ts`'s. */
 export function read(method: string, params: unknown, now: number): Message[] {
   switch (method) {
     case 'presence':
-      return items(wire.presenceItems(params, method).presence, wire.presence, (item) => ({ kind: 'presence', item }));
+      return readEach(wire.presenceItems(params, method).presence, wire.presence).map((item) => ({
+        kind: 'presence',
+        item,
+      }));
     case 'events':
-      return items(wire.eventItems(params, method).events, wire.anyEvent, (item) => ({ kind: 'event', item }));
+      return readEach(wire.eventItems(params, method).events, wire.anyEvent).map((item) => ({ kind: 'event', item }));
     case 'metrics':
-      return items(wire.metricItems(params, method).metrics, wire.metrics, (item) => ({ kind: 'metrics', item }));
+      return readEach(wire.metricItems(params, method).metrics, wire.metrics).map((item) => ({ kind: 'metrics', item }));
     case 'gap':
       return [{ kind: 'gap', gap: wire.gap(params, method), time: now }];
     case 'bus':
       return [{ kind: 'bus', bus: wire.busStatus(params, method).bus }];
     default:
-      return []; // of a newer broker
+      return []; // of a newer broker, or somebody else's
   }
-}
-
-function items<T>(raw: readonly unknown[], reader: Reader<T>, wrap: (item: T) => Message): Message[] {
-  return raw.flatMap((value) => {
-    try {
-      return [wrap(reader(value, 'item'))];
-    } catch (problem) {
-      if (!(problem instanceof Malformed)) throw problem;
-      console.warn('an item was not understood:', problem.message);
-      return [];
-    }
-  });
 }
 
 /** The fleet as signals: one for each fact. */

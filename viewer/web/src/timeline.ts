@@ -1,9 +1,12 @@
 /** Events in words, for the timeline. Those that only debuggers care about have none. */
 
+import { inline } from './captured';
 import { stoppedBody } from './dap';
-import { Malformed } from './shape';
+import { baseName } from './format';
+import { list, number, object, readOr, text } from './shape';
 import type { Entry } from './store';
-import type { AnyEvent } from './wire';
+import type { AnyEvent, EventOf } from './wire';
+import { value } from './wire_probes';
 
 const CLOSED = {
   viewer_left: '',
@@ -19,6 +22,16 @@ const LOST = {
   not_answering: 'did not answer any more and was dropped',
   last_session_closed: null,
   process_ended: null,
+} as const;
+
+const BECAME = {
+  pending: 'waits for its code',
+  active: 'is in place',
+  hit: 'was hit',
+  throttled: 'is throttled',
+  suspended: 'is suspended',
+  expired: 'has expired',
+  error: 'does not work',
 } as const;
 
 export function describe(event: AnyEvent): Omit<Entry, 'key'> | null {
@@ -47,6 +60,34 @@ export function describe(event: AnyEvent): Omit<Entry, 'key'> | null {
       return null; // the source shows them
     case 'dap':
       return describeDap(event, entry);
+    case 'probe_changed': {
+      const { title, id, state, message } = event.status;
+      const told = entry('probe', `probe ${title || id} ${BECAME[state]}${message === '' ? '' : `: ${message}`}`);
+      return state === 'hit' || state === 'throttled' ? { ...told, subject: `${id} hits` } : told; // they take turns
+    }
+    case 'snapshot_taken':
+    case 'probe_logged':
+    case 'watch_changed':
+      return { ...entry('probe', describeResult(event)), subject: event.probe };
+  }
+}
+
+const top = object({ frames: list(object({ function: text, path: text, line: number })) });
+
+function describeResult(event: EventOf<'snapshot_taken' | 'probe_logged' | 'watch_changed'>): string {
+  switch (event.type) {
+    case 'snapshot_taken': {
+      const frame = readOr(top, event.captured, null)?.frames[0];
+      return frame === undefined
+        ? `snapshot ${event.hit} taken`
+        : `snapshot ${event.hit} taken in ${frame.function}, ${baseName(frame.path)}:${frame.line}`;
+    }
+    case 'probe_logged':
+      return `logged at ${baseName(event.path)}:${event.line}: ${event.message}`;
+    case 'watch_changed': {
+      const now = readOr(value, event.now, null);
+      return `${event.expression} is now ${now === null ? '…' : inline(now)}, at ${baseName(event.path)}:${event.line}`;
+    }
   }
 }
 
@@ -63,11 +104,6 @@ function describeDap(
 ): Omit<Entry, 'key'> | null {
   if (event.message.event === 'continued') return entry('run', 'runs again');
   if (event.message.event !== 'stopped') return null;
-  try {
-    const body = stoppedBody(event.message.body, 'stopped');
-    return entry('stop', `stopped: ${[body.reason, body.text].filter(Boolean).join(', ')}`);
-  } catch (problem) {
-    if (!(problem instanceof Malformed)) throw problem;
-    return entry('stop', 'stopped');
-  }
+  const body = readOr(stoppedBody, event.message.body, null);
+  return entry('stop', body === null ? 'stopped' : `stopped: ${[body.reason, body.text].filter(Boolean).join(', ')}`);
 }

@@ -1,10 +1,10 @@
-/** What was asked, answered and printed in a session's console. Bounded: the oldest lines go first. */
+/** What was asked, answered, printed and logged by one's own probes, in a session's console. Bounded: the oldest lines go first. */
 
 import { signal } from '@preact/signals';
 
 export interface TranscriptLine {
   readonly key: number;
-  readonly kind: 'asked' | 'answer' | 'error' | 'output';
+  readonly kind: 'asked' | 'answer' | 'error' | 'output' | 'logged';
   readonly text: string;
   readonly type: string;
 }

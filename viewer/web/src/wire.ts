@@ -2,6 +2,7 @@
  *  the golden files of `tests/wire/golden` hold both to it. Times are seconds since the epoch, sizes bytes. */
 
 import { anything, dictionary, flag, list, number, object, oneOf, or, tagged, text, type Of } from './shape';
+import { PROBE_EVENTS, probeDetail, probeInfo, probeList, probeResults } from './wire_probes';
 
 export const SUBPROTOCOL = 'sonde.v1';
 export const BEARER_SUBPROTOCOL_PREFIX = 'sonde.bearer.';
@@ -68,6 +69,7 @@ const event = {
   session: or(text, null),
   cause: or(text, null),
 };
+const snapshotTaken = object({ ...event, ...PROBE_EVENTS.snapshot_taken });
 export const anyEvent = tagged({
   process_started: object({ ...event, pid: number }),
   process_ended: object({ ...event, exit }),
@@ -95,8 +97,13 @@ export const anyEvent = tagged({
   }),
   breakpoints_changed: object({ ...event, breakpoints: breakpointSet }),
   dap: object({ ...event, message: dapEvent }),
+  probe_changed: object({ ...event, ...PROBE_EVENTS.probe_changed }),
+  snapshot_taken: snapshotTaken,
+  probe_logged: object({ ...event, ...PROBE_EVENTS.probe_logged }),
+  watch_changed: object({ ...event, ...PROBE_EVENTS.watch_changed }),
 });
 export type AnyEvent = Of<typeof anyEvent>;
+export type EventOf<T extends AnyEvent['type']> = AnyEvent & { type: T };
 
 const duration = object({ average: number, least: number, most: number, p50: number, p90: number, p99: number });
 
@@ -296,6 +303,12 @@ export const METHODS = {
   'session.close': done,
   'session.renew': leaseState,
   'session.seat': seatState,
+  'probe.add': probeInfo,
+  'probe.list': probeList,
+  'probe.show': probeDetail,
+  'probe.remove': done,
+  'probe.results': probeResults,
+  'snapshot.read': tagged({ snapshot_taken: snapshotTaken }),
   dap: dapResponse,
 } as const;
 export type Method = keyof typeof METHODS;

@@ -1,6 +1,7 @@
 /** Messages to test with. */
 
 import type { AnyEvent, Metrics, Presence } from '../src/wire';
+import type { Kind, ProbeInfo, ProbeStatus } from '../src/wire_probes';
 
 export const BOOT = 'a'.repeat(32);
 
@@ -96,4 +97,114 @@ export const debuggerAttached = (again: boolean): AnyEvent => ({
   type: 'debugger_attached',
   debugpy: '1.8.22',
   again,
+});
+
+export const PROBE = 'k7q2m5xw3a';
+
+const totals: ProbeInfo['totals'] = {
+  processes: 1,
+  installed: 1,
+  pending: 0,
+  hit: 0,
+  throttled: 0,
+  suspended: 0,
+  expired: 0,
+  error: 0,
+  unheard: 0,
+  hits: 0,
+};
+
+export const probeInfo = (
+  id: string = PROBE,
+  { kind = { type: 'log', template: 'n={n}' }, ...more }: Partial<ProbeInfo['probe'] & { kind: Kind }> = {},
+  counts: Partial<ProbeInfo['totals']> = {},
+): ProbeInfo => ({
+  probe: {
+    id,
+    spec: {
+      kind,
+      place: { type: 'line', path: 'main.py', line: 3 },
+      target: { selector: 'a/b/*', labels: {}, canaries: null },
+      name: '',
+      condition: null,
+      python: false,
+      calls_user_code: false,
+      sample: 1,
+      max_hits: null,
+      rate: null,
+    },
+    creator: 'ana',
+    created: 1,
+    expires: 3601,
+    within: ['*/*/*'],
+    chosen: null,
+    revision: 1,
+    ...more,
+  },
+  totals: { ...totals, ...counts },
+  state: 'live',
+});
+
+export const probeStatus = (state: ProbeStatus['state'], more: Partial<ProbeStatus> = {}): ProbeStatus => ({
+  id: PROBE,
+  state,
+  message: '',
+  hits: 0,
+  last_hit: null,
+  dropped: 0,
+  failures: 0,
+  failure: '',
+  places: [],
+  cpu: 0,
+  measured: null,
+  engine: 'monitoring',
+  title: 'log main.py:3',
+  ...more,
+});
+
+export const probeChanged = (status: ProbeStatus): AnyEvent => ({ ...common, type: 'probe_changed', status });
+
+export const logged = (message: string, seq = 1, probe = PROBE): Event<'probe_logged'> => ({
+  ...common,
+  type: 'probe_logged',
+  seq,
+  time: seq,
+  probe,
+  hit: seq,
+  message,
+  path: '/app/main.py',
+  line: 3,
+  thread: 'MainThread',
+});
+
+/** A captured value as it is sent. */
+export const int = (value: number) => ({ type: 'int', value: String(value) });
+
+export const snapshotTaken = (locals: readonly (readonly [string, object])[], seq = 1): Event<'snapshot_taken'> => ({
+  ...common,
+  type: 'snapshot_taken',
+  seq,
+  probe: PROBE,
+  hit: seq,
+  captured: {
+    frames: [
+      { path: '/app/main.py', line: 3, function: 'settle', locals },
+      { path: '/app/main.py', line: 9, function: 'main' },
+    ],
+    thread: { id: 1, name: 'MainThread' },
+    duration: 0.00002,
+  },
+});
+
+export const watchChanged = (before: object | null, now: object): Event<'watch_changed'> => ({
+  ...common,
+  type: 'watch_changed',
+  probe: PROBE,
+  hit: 1,
+  expression: 'order.state',
+  before,
+  now,
+  path: '/app/main.py',
+  line: 3,
+  thread: 'MainThread',
 });

@@ -10,14 +10,14 @@ import { presence } from './given';
 describe('the place as a link', () => {
   test.each([
     nowhere,
-    { process: 'prod/shop/shop-1', file: '/app/a b#c.py', line: 7, filter: 'state:paused host:web&1' },
-    { process: 'prod/shop/shop-1', file: 'C:\\app\\main.py', line: null, filter: '' },
+    { process: 'prod/shop/shop-1', file: '/app/a b#c.py', line: 7, probe: null, snapshot: '0f1e2d3c4b5a-42', filter: 'state:paused host:web&1' },
+    { process: 'prod/shop/shop-1', file: 'C:\\app\\main.py', line: null, probe: 'k7q2m5xw3a', snapshot: null, filter: '' },
   ])('%# survives the way there and back', (place) => {
     expect(readPlace(writePlace(place))).toEqual(place);
   });
 
   test('is readable', () => {
-    const place = { process: 'prod/shop/shop-1', file: '/app/main.py', line: 7, filter: '' };
+    const place = { ...nowhere, process: 'prod/shop/shop-1', file: '/app/main.py', line: 7 };
     expect(writePlace(place)).toBe('#p=prod/shop/shop-1&f=/app/main.py:7');
   });
 });

@@ -65,7 +65,7 @@ beforeEach(() => {
   session = new Session('a/b/c', far.call);
 });
 
-const settled = () => vi.waitFor(() => expect(session.scopes.value.scopes).not.toHaveLength(0));
+const settled = () => vi.waitFor(() => expect(session.looking.scopes.value.scopes).not.toHaveLength(0));
 const stopped = (threadId = 1) => session.handle(dapEvent('stopped', { reason: 'breakpoint', threadId }));
 
 test('the first breakpoint opens the session and is set', async () => {
@@ -108,8 +108,8 @@ test('a stop is followed by its stack, and the first frame of the application is
   await session.open();
   stopped();
   await settled();
-  expect(session.frame.value).toMatchObject({ name: 'settle', line: 10 });
-  expect(await session.children(9)).toMatchObject([{ name: 'total', value: '3' }]);
+  expect(session.looking.frame.value).toMatchObject({ name: 'settle', line: 10 });
+  expect(await session.looking.children(9)).toMatchObject([{ name: 'total', value: '3' }]);
 });
 
 test('a late joiner sees the stop that is there', async () => {
@@ -130,11 +130,11 @@ test('variables are asked for once for each stop', async () => {
   await session.open();
   stopped();
   await settled();
-  await Promise.all([session.children(9), session.children(9)]);
+  await Promise.all([session.looking.children(9), session.looking.children(9)]);
   expect(far.asked.filter((a) => a.startsWith('variables'))).toHaveLength(1);
   stopped();
   await vi.waitFor(() => expect(far.asked.filter((a) => a.startsWith('scopes'))).toHaveLength(2));
-  await session.children(9);
+  await session.looking.children(9);
   expect(far.asked.filter((a) => a.startsWith('variables'))).toHaveLength(2);
 });
 
@@ -156,7 +156,7 @@ test('a step runs the thread, and the next stop ends it', async () => {
   expect(session.stopped.value).toBe(false);
   far.line = 11;
   stopped();
-  await vi.waitFor(() => expect(session.frame.value?.line).toBe(11));
+  await vi.waitFor(() => expect(session.looking.frame.value?.line).toBe(11));
   expect(session.awaited.value).toBeNull();
 });
 
@@ -177,10 +177,10 @@ test('when all run again, the stack goes, though not at once', async () => {
   vi.useFakeTimers();
   session.handle(dapEvent('continued', { threadId: 1, allThreadsContinued: true }));
   expect(session.stopped.value).toBe(false);
-  expect(session.frames.value).toHaveLength(2);
+  expect(session.looking.frames.value).toHaveLength(2);
   vi.advanceTimersByTime(1000);
   vi.useRealTimers();
-  expect(session.frames.value).toEqual([]);
+  expect(session.looking.frames.value).toEqual([]);
 });
 
 test('pause stops the main thread, whatever the order of threads', async () => {
@@ -255,9 +255,9 @@ test('a session ends with the bus, and its breakpoints are kept', async () => {
 test('variables that could not be read are asked for again', async () => {
   await session.open();
   far.dap['variables'] = () => new Error('busy');
-  await expect(session.children(9)).rejects.toThrow('busy');
+  await expect(session.looking.children(9)).rejects.toThrow('busy');
   far.dap['variables'] = () => ({ variables: [] });
-  await expect(session.children(9)).resolves.toEqual([]);
+  await expect(session.looking.children(9)).resolves.toEqual([]);
 });
 
 test('output without an end of line does not grow for ever', () => {

@@ -5,8 +5,11 @@ import {
   debuggerAttached,
   debuggerDetached,
   leaseChanged,
+  logged,
   metrics,
   presence,
+  probeChanged,
+  probeStatus,
   seatChanged,
   sessionClosed,
 } from './given';
@@ -98,6 +101,22 @@ test('the timeline tells who drives, a lapse, and that the debugger came back', 
     'nobody stayed: runs on, and breakpoints sleep',
     'debugger did not answer any more and was dropped; everything runs on',
     'debugger attached again, breakpoints set again',
+  ]);
+});
+
+test('of what a probe brings, the timeline keeps the newest of each process', () => {
+  const events = [logged('one', 1), logged('other', 2, 'bbbbbbbbbb'), { ...logged('far', 3), process: 'a/b/d' }, logged('two', 4)];
+  const fleet = after(...events.map((item): Message => ({ kind: 'event', item })));
+  expect(fleet.timeline.map((entry) => entry.text.replace('logged at main.py:3: ', ''))).toEqual(['other', 'far', 'two']);
+});
+
+test('a probe that is throttled and hit in turns does not fill the timeline', () => {
+  const events = ['error', 'hit', 'throttled', 'hit', 'expired'] as const;
+  const fleet = after(...events.map((state): Message => ({ kind: 'event', item: probeChanged(probeStatus(state)) })));
+  expect(fleet.timeline.map((entry) => entry.text.replace('probe log main.py:3 ', ''))).toEqual([
+    'does not work',
+    'was hit',
+    'has expired',
   ]);
 });
 

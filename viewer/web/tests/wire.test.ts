@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Malformed, type Reader } from '../src/shape';
 import * as wire from '../src/wire';
+import * as probes from '../src/wire_probes';
 
 const GOLDEN = join(import.meta.dirname, '../../../tests/wire/golden');
 const names = readdirSync(GOLDEN)
@@ -17,6 +18,7 @@ const NOTIFICATIONS: Record<string, Reader<unknown>> = {
   metrics: wire.metricItems,
   gap: wire.gap,
   bus: wire.busStatus,
+  probes: probes.probeItems,
 };
 
 /** The reader of a golden file, or null when the page never receives that message. */
@@ -71,6 +73,25 @@ test('the golden items of notifications are read', () => {
   for (const item of presence) wire.presence(item, 'presence');
   for (const item of metrics) wire.metrics(item, 'metrics');
   expect(events.length + presence.length + metrics.length).toBeGreaterThan(2);
+});
+
+test('the golden probe is read of each kind, and what it brings, to the innermost value', () => {
+  const { probes: items } = probes.probeItems(golden('notification.probes'), 'probes');
+  for (const item of items) expectRead(probes.probeInfo(item, 'probe'), item);
+  const listed = golden('method.probe.list.result') as { probes: object[] };
+  for (const name of names.filter((each) => each.startsWith('probe.'))) {
+    const probe = golden(name) as { spec: { kind: object } };
+    const read = probes.probeInfo({ ...listed.probes[0], probe }, name);
+    expect(read.probe.spec.kind).toMatchObject(probe.spec.kind);
+  }
+  const { events } = probes.probeResults(golden('method.probe.results.result'), 'results');
+  for (const event of events) wire.anyEvent(event, 'event');
+  const snapshot = golden('event.snapshot_taken') as { captured: { frames: { locals: [string, object][] }[] } };
+  const read = probes.captured(snapshot.captured, 'captured');
+  expectRead(read, snapshot.captured);
+  expect(read.frames[0]?.locals?.[0]?.[1].fields).toHaveLength(6);
+  const watch = golden('event.watch_changed') as { now: unknown };
+  expectRead(probes.value(watch.now, 'now'), watch.now);
 });
 
 test('a golden error of JSON-RPC is read', () => {

@@ -11,10 +11,10 @@ import {
 } from '@codemirror/language';
 import { highlightSelectionMatches, search, searchKeymap } from '@codemirror/search';
 import { EditorState } from '@codemirror/state';
-import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view';
+import { drawSelection, EditorView, highlightActiveLine, keymap } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { Breakpoints } from '../breakpoints';
-import { breakpointGutter, setBreakpoints, setOthers, type Others } from './gutter';
+import { breakpointGutter, setBreakpoints, setOthers, setProbes, type Others, type ProbeTitles } from './gutter';
 import { setSpot, spotField, type Spot } from './values';
 
 const look = EditorView.theme({
@@ -34,9 +34,10 @@ const look = EditorView.theme({
   '.cm-foldPlaceholder': { backgroundColor: 'var(--raised)', borderColor: 'var(--line)', color: 'var(--dim)' },
   '.cm-line.spot.here': { backgroundColor: 'var(--spot)' },
   '.cm-line.spot.caller': { backgroundColor: 'var(--caller)' },
+  '.cm-line.spot.taken': { backgroundColor: 'var(--accent-ground)' },
   '.values': { marginInlineStart: '28px', color: 'var(--dim)', fontStyle: 'italic' },
-  '.breakpoints .cm-gutterElement': { width: '20px', padding: '0 0 0 4px', cursor: 'pointer' },
-  '.cell': { height: '100%', display: 'grid', placeItems: 'center' },
+  '.breakpoints .cm-gutterElement': { width: '26px', padding: '0 0 0 4px', cursor: 'pointer' },
+  '.cell': { height: '100%', display: 'grid', placeItems: 'center start', paddingInlineStart: '2px' },
   '.cell::before': { content: '""', width: '10px', height: '10px', borderRadius: '50%', boxSizing: 'border-box' },
   '.cell.none:hover::before': { backgroundColor: 'var(--breakpoint)', opacity: '0.35' },
   '.cell.set::before': { backgroundColor: 'var(--breakpoint)' },
@@ -44,6 +45,16 @@ const look = EditorView.theme({
   '.cell.unset::before': { border: '2px solid var(--dim)' },
   '.cell.others::before': { border: '2px solid var(--others)' },
   '.cell.also': { boxShadow: 'inset 3px 0 var(--others)' },
+  '.cell.probed': { position: 'relative' },
+  '.cell.probed::after': {
+    content: '""',
+    position: 'absolute',
+    right: '1px',
+    width: '7px',
+    height: '7px',
+    transform: 'rotate(45deg)',
+    backgroundColor: 'var(--accent)',
+  },
   '.cell:focus-visible': { outline: '2px solid var(--accent)', outlineOffset: '-2px' },
 });
 
@@ -63,12 +74,14 @@ const colours = HighlightStyle.define([
 export class Editor {
   readonly #view: EditorView;
 
-  /** `onToggle` gets the number of the line whose breakpoint somebody sets or takes away. */
+  /** `onToggle` gets the number of the line whose breakpoint somebody sets or takes away, `onProbe` of that where
+   *  somebody wants to look without stopping. */
   constructor(
     host: HTMLElement,
     text: string,
     label: string,
     readonly onToggle: (line: number) => void,
+    readonly onProbe: (line: number) => void,
   ) {
     const root = host.shadowRoot ?? host.attachShadow({ mode: 'open' });
     this.#view = new EditorView({
@@ -79,8 +92,7 @@ export class Editor {
         extensions: [
           EditorState.readOnly.of(true), // still with a cursor, so that the keyboard reaches every line
           EditorView.contentAttributes.of({ 'aria-label': label, 'aria-readonly': 'true', spellcheck: 'false' }),
-          breakpointGutter(onToggle),
-          lineNumbers(),
+          breakpointGutter(onToggle, onProbe),
           codeFolding(),
           foldGutter(),
           spotField,
@@ -88,7 +100,11 @@ export class Editor {
           highlightActiveLine(),
           highlightSelectionMatches(),
           search({ top: true }),
-          keymap.of([{ key: 'F9', run: () => this.#toggleAtCursor() }, ...searchKeymap]),
+          keymap.of([
+            { key: 'F9', run: () => this.#atCursor(onToggle) },
+            { key: 'Ctrl-Shift-F9', run: () => this.#atCursor(onProbe) },
+            ...searchKeymap,
+          ]),
           /\.pyi?$|^<|^[^.]*$/.test(label) ? new LanguageSupport(pythonLanguage) : [],
           syntaxHighlighting(colours),
           look,
@@ -102,9 +118,9 @@ export class Editor {
     }
   }
 
-  #toggleAtCursor(): boolean {
+  #atCursor(act: (line: number) => void): boolean {
     const { state } = this.#view;
-    this.onToggle(state.doc.lineAt(state.selection.main.head).number);
+    act(state.doc.lineAt(state.selection.main.head).number);
     return true;
   }
 
@@ -115,6 +131,10 @@ export class Editor {
   /** Those of other viewers, which stop the process too. */
   showOthers(others: Others): void {
     this.#view.dispatch({ effects: setOthers.of(others) });
+  }
+
+  showProbes(titles: ProbeTitles): void {
+    this.#view.dispatch({ effects: setProbes.of(titles) });
   }
 
   showSpot(spot: Spot | null): void {

@@ -1,7 +1,8 @@
-/** The breakpoint gutter: one cell for every line, which is a checkbox to assistive technology. */
+/** The breakpoint gutter: one cell for every line, which is a checkbox to assistive technology. A line with a probe has a
+ *  diamond too. */
 
 import { RangeSet, StateEffect, StateField } from '@codemirror/state';
-import { EditorView, gutter, GutterMarker } from '@codemirror/view';
+import { EditorView, gutter, GutterMarker, lineNumbers } from '@codemirror/view';
 import type { Breakpoint, Breakpoints } from '../breakpoints';
 
 /** The names of those others who stop on a line, by line. */
@@ -9,6 +10,9 @@ export type Others = ReadonlyMap<number, string>;
 
 export const setBreakpoints = StateEffect.define<Breakpoints>();
 export const setOthers = StateEffect.define<Others>();
+/** What the probes on a line are, by line. */
+export type ProbeTitles = ReadonlyMap<number, string>;
+export const setProbes = StateEffect.define<ProbeTitles>();
 
 const breakpointsByLine = StateField.define<ReadonlyMap<number, Breakpoint>>({
   create: () => new Map(),
@@ -20,37 +24,51 @@ const breakpointsByLine = StateField.define<ReadonlyMap<number, Breakpoint>>({
   },
 });
 
-const othersByLine = StateField.define<Others>({
-  create: () => new Map(),
-  update(value, transaction) {
-    for (const effect of transaction.effects) {
-      if (effect.is(setOthers)) return effect.value;
-    }
-    return value;
-  },
-});
+const kept = (set: typeof setOthers | typeof setProbes) =>
+  StateField.define<ReadonlyMap<number, string>>({
+    create: () => new Map(),
+    update(value, transaction) {
+      for (const effect of transaction.effects) {
+        if (effect.is(set)) return effect.value;
+      }
+      return value;
+    },
+  });
+const othersByLine = kept(setOthers);
+const probesByLine = kept(setProbes);
 
 class Cell extends GutterMarker {
   constructor(
     readonly line: number,
     readonly breakpoint: Breakpoint | undefined,
     readonly others: string | undefined,
+    readonly probes: string | undefined,
   ) {
     super();
   }
 
   override eq(other: Cell): boolean {
-    return other.line === this.line && other.breakpoint === this.breakpoint && other.others === this.others;
+    return (
+      other.line === this.line &&
+      other.breakpoint === this.breakpoint &&
+      other.others === this.others &&
+      other.probes === this.probes
+    );
   }
 
   override toDOM(): HTMLElement {
     const cell = document.createElement('div');
     const theirs = this.others === undefined ? '' : this.breakpoint === undefined ? 'others' : 'also';
-    cell.className = `cell ${this.breakpoint?.state ?? 'none'} ${theirs}`;
+    cell.className = `cell ${this.breakpoint?.state ?? 'none'} ${theirs} ${this.probes === undefined ? '' : 'probed'}`;
     cell.setAttribute('role', 'checkbox');
     cell.setAttribute('aria-label', `Breakpoint line ${this.line}`);
     cell.setAttribute('aria-checked', String(this.breakpoint !== undefined));
-    cell.title = [explain(this.line, this.breakpoint), ...(this.others ? [`${this.others} stops here.`] : [])].join('\n');
+    cell.title = [
+      explain(this.line, this.breakpoint),
+      ...(this.others ? [`${this.others} stops here.`] : []),
+      this.probes ?? 'Right click: look without stopping',
+    ].join('\n');
+    if (this.probes !== undefined) cell.setAttribute('aria-description', this.probes);
     cell.tabIndex = -1;
     return cell;
   }
@@ -67,12 +85,16 @@ function explain(line: number, breakpoint: Breakpoint | undefined): string {
   return `${moved}${condition}${breakpoint.message || state}`;
 }
 
-/** `onToggle` gets the number of the line. */
-export function breakpointGutter(onToggle: (line: number) => void) {
+/** Both get the number of the line: of a click, and of a right click. */
+export function breakpointGutter(onToggle: (line: number) => void, onProbe: (line: number) => void) {
   const toggle = (view: EditorView, from: number) => onToggle(view.state.doc.lineAt(from).number);
+  const contextmenu = (view: EditorView, block: { from: number }) => {
+    onProbe(view.state.doc.lineAt(block.from).number);
+    return true;
+  };
+  const watched = [breakpointsByLine, othersByLine, probesByLine] as const;
   return [
-    breakpointsByLine,
-    othersByLine,
+    ...watched,
     gutter({
       class: 'breakpoints',
       renderEmptyElements: true,
@@ -80,12 +102,17 @@ export function breakpointGutter(onToggle: (line: number) => void) {
       lineMarker: (view, block) => {
         const line = view.state.doc.lineAt(block.from).number;
         const { state } = view;
-        return new Cell(line, state.field(breakpointsByLine).get(line), state.field(othersByLine).get(line));
+        return new Cell(
+          line,
+          state.field(breakpointsByLine).get(line),
+          state.field(othersByLine).get(line),
+          state.field(probesByLine).get(line),
+        );
       },
-      lineMarkerChange: (update) =>
-        update.startState.field(breakpointsByLine) !== update.state.field(breakpointsByLine) ||
-        update.startState.field(othersByLine) !== update.state.field(othersByLine),
+      lineMarkerChange: ({ startState, state }) =>
+        watched.some((field: StateField<unknown>) => startState.field(field) !== state.field(field)),
       domEventHandlers: {
+        contextmenu,
         click: (view, block) => {
           toggle(view, block.from);
           return true;
@@ -99,5 +126,6 @@ export function breakpointGutter(onToggle: (line: number) => void) {
         },
       },
     }),
+    lineNumbers({ domEventHandlers: { contextmenu } }),
   ];
 }

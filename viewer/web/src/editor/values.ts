@@ -7,8 +7,9 @@ import { Decoration, EditorView, WidgetType, type DecorationSet } from '@codemir
 export interface Spot {
   /** Where the selected frame is. */
   readonly line: number;
-  /** `caller` when it waits for a call that it made, `here` when it is where the thread stands. */
-  readonly kind: 'here' | 'caller';
+  /** `caller` when it waits for a call that it made, `here` when it is where the thread stands, `taken` when it was
+   *  there when a snapshot was taken. */
+  readonly kind: 'here' | 'caller' | 'taken';
   readonly values: ReadonlyMap<string, string>;
 }
 

@@ -4,16 +4,16 @@ import { actionOf, isTyping, type Action } from '../keys';
 import type { Page } from '../page';
 import type { Theme } from '../theme';
 import { Banners } from './banners';
-import { Bottom } from './bottom';
+import { Bottom, Overview } from './bottom';
 import { Charts } from './charts';
 import { Screen } from './context';
 import { Help } from './help';
 import { NoProcess, NoSuchProcess } from './empty';
 import { Operations } from './operations';
+import { ProbeForm } from './probe_form';
 import { Processes } from './processes';
 import { Side } from './side';
 import { SourcePane } from './source';
-import { Timeline } from './timeline';
 import { Subject } from './subject';
 import { TopBar } from './top_bar';
 
@@ -22,7 +22,7 @@ export function App({ page, theme }: { page: Page; theme: Theme }) {
   const help = useSignal(false);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || help.value) return;
+      if (event.defaultPrevented || help.value || page.probing.draft.value !== null) return;
       const session = page.session.value;
       const busy = session !== null && (session.stopped.value || session.awaited.value !== null);
       const action = actionOf(event, busy, isTyping(event));
@@ -43,6 +43,7 @@ export function App({ page, theme }: { page: Page; theme: Theme }) {
         <Chosen page={page} />
       </div>
       <Help open={help} />
+      <ProbeForm />
     </Screen.Provider>
   );
 }
@@ -54,10 +55,7 @@ function Chosen({ page }: { page: Page }) {
     return (
       <main class="main overview">
         <NoProcess />
-        <section class="panel grow" aria-label="Events">
-          <h2>Events</h2>
-          <Timeline process={null} />
-        </section>
+        <Overview />
       </main>
     );
   }

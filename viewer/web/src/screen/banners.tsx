@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect } from 'preact/hooks';
 import type { Line, LostBecause, RefusedBecause } from '../socket';
 import { useScreen } from './context';
+import { useNow } from './now';
 
 const REFUSED: Record<RefusedBecause, string> = {
   no_token: 'This page needs a token. Open the link that `sonde open` prints, or paste a token.',
@@ -101,13 +101,4 @@ function TokenForm() {
       {problem.value !== '' && <span class="error">{problem.value}</span>}
     </form>
   );
-}
-
-function useNow(every: number): number {
-  const now = useSignal(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => (now.value = Date.now()), every);
-    return () => clearInterval(timer);
-  }, [every, now]);
-  return now.value;
 }

@@ -5,11 +5,11 @@ import type { TranscriptLine } from '../transcript';
 import type { Presence } from '../wire';
 import { useScreen } from './context';
 
-const MARKS = { asked: '›', answer: '', error: '', output: '' } as const;
+const MARKS = { asked: '›', answer: '', error: '', output: '', logged: '◆' } as const;
 
 export function Console({ presence, session }: { presence: Presence; session: Session }) {
   const { page } = useScreen();
-  const frame = session.frame.value;
+  const frame = session.looking.frame.value;
   const box = useRef<HTMLDivElement>(null);
   const lines = session.transcript.lines.value;
   useEffect(() => {

@@ -8,6 +8,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['F11 or Ctrl+;', 'Step into'],
   ['Shift+F11 or Ctrl+Shift+;', 'Step out'],
   ['F9 in the source', 'Breakpoint on the line of the cursor'],
+  ['Ctrl+Shift+F9 in the source', 'Probe on the line of the cursor; also by a right click beside a line'],
   ['Ctrl+F in the source', 'Find'],
   ['Ctrl+`', 'Console; Enter evaluates, Shift+Enter begins a line, Up and Down are its history'],
   ['/', 'Filter processes'],
@@ -39,6 +40,10 @@ export function Help({ open }: { open: Signal<boolean> }) {
       <p>
         Looking at metrics, source and stacks stops nothing. A breakpoint, Pause and the console begin a debug session,
         which everybody sees; Stop debugging ends yours, and the program runs on.
+      </p>
+      <p>
+        A probe stops nothing either: it logs, counts, times, or takes a snapshot where the program passes, in as many
+        processes as you say, until it expires. It holds a limit of hits, a rate and a budget of CPU, and says so.
       </p>
       <h2>Who drives, and for how long</h2>
       <p>

@@ -64,7 +64,7 @@ export function foldLibrary(frames: readonly Frame[]): Part[] {
 function CallStack({ session }: { session: Session }) {
   const { page } = useScreen();
   const unfolded = useSignal<ReadonlySet<number>>(new Set());
-  const frames = session.frames.value;
+  const frames = session.looking.frames.value;
   if (frames.length === 0) {
     return (
       <p class="dim">
@@ -79,7 +79,7 @@ function CallStack({ session }: { session: Session }) {
   const shown = foldLibrary(frames).flatMap((part) =>
     'folded' in part && unfolded.value.has(part.folded[0]?.id ?? -1) ? part.folded.map((frame) => ({ frame })) : [part],
   );
-  const selected = session.frame.value;
+  const selected = session.looking.frame.value;
   const visible = shown.flatMap((part) => ('frame' in part ? [part.frame] : []));
   const move = (by: number) => {
     const at = visible.findIndex((frame) => frame.id === selected?.id);
@@ -124,7 +124,7 @@ function FrameRow({ frame, session }: { frame: Frame; session: Session }) {
       id={`frame-${frame.id}`}
       class={`frame ${isFolded(frame) ? 'library' : ''}`}
       role="option"
-      aria-selected={session.frame.value?.id === frame.id}
+      aria-selected={session.looking.frame.value?.id === frame.id}
       title={`${path}:${frame.line}`}
       onClick={() => void session.selectFrame(frame)}
     >

@@ -3,6 +3,8 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Editor } from '../editor/editor';
 import { inFile } from '../breakpoints';
 import { othersIn } from '../company';
+import { fresh } from '../draft';
+import { onLines } from '../probes';
 import type { Session } from '../session';
 import type { Source, Presence } from '../wire';
 import { useScreen } from './context';
@@ -45,7 +47,7 @@ function FileText({ presence, session, path }: Props & { path: string }) {
   const shown = useRef<Source | null>(null);
   const now = load?.value;
   if (now?.state === 'ready') shown.current = now.value;
-  if (shown.current !== null) return <Code source={shown.current} session={session} />;
+  if (shown.current !== null) return <Code source={shown.current} presence={presence} session={session} />;
   if (now?.state === 'failed') {
     return (
       <div class="empty">
@@ -57,17 +59,21 @@ function FileText({ presence, session, path }: Props & { path: string }) {
   return <p class="empty dim">Reading {path}…</p>;
 }
 
-function Code({ source, session }: { source: Source; session: Session }) {
+function Code({ source, presence, session }: Props & { source: Source }) {
   const { page } = useScreen();
   const host = useRef<HTMLDivElement>(null);
   const { path, text } = source;
   const values = useLocals(session);
+  const subject = useRef(presence); // its labels stay; the rest must not make the editor anew
   useEffect(() => {
     if (host.current === null) return;
-    const editor = new Editor(host.current, text, path, (line) => {
+    const toggle = (line: number) => {
       if (page.may('control')) void session.toggleBreakpoint(path, line);
       else session.why.value = 'Your token lacks the scope control, which breakpoints need.';
-    });
+    };
+    const { probing } = page;
+    const probe = (line: number) => (probing.draft.value = fresh(`${path}:${line}`, session.process));
+    const editor = new Editor(host.current, text, path, toggle, probe);
     const { company } = session.driving;
     const whose = computed(() => [company.value.breakpoints, company.value.names] as const); // not its countdown
     const stops = [
@@ -76,11 +82,15 @@ function Code({ source, session }: { source: Source; session: Session }) {
         editor.showOthers(othersIn(company.peek(), path));
       }),
       effect(() => editor.showBreakpoints(inFile(session.shown.value, path))),
+      effect(() => editor.showProbes(onLines(probing.known.value.values(), subject.current, path))),
       effect(() => {
-        const frame = session.frame.value;
+        const frame = session.looking.frame.value;
         const here = frame !== null && frame.source?.path === path;
-        const kind = frame?.id === session.frames.value[0]?.id ? 'here' : 'caller';
-        editor.showSpot(here ? { line: frame.line, kind, values: values.value } : null);
+        const kind = frame?.id === session.looking.frames.value[0]?.id ? 'here' : 'caller';
+        const taken = probing.spot.value;
+        if (here) editor.showSpot({ line: frame.line, kind, values: values.value });
+        else if (taken?.path !== path || taken.process !== session.process) editor.showSpot(null);
+        else editor.showSpot({ line: taken.line, kind: 'taken', values: taken.values });
       }),
       effect(() => {
         const { file, line } = page.places.now.value;
@@ -101,15 +111,15 @@ function useLocals(session: Session): ReadonlySignal<ReadonlyMap<string, string>
   useEffect(
     () =>
       effect(() => {
-        const { scopes, turn } = session.scopes.value;
+        const { scopes, turn } = session.looking.scopes.value;
         const locals = scopes.find((scope) => scope.name === 'Locals');
         if (locals === undefined) {
           values.value = new Map();
           return;
         }
-        session.children(locals.variablesReference).then(
+        session.looking.children(locals.variablesReference).then(
           (variables) => {
-            if (session.scopes.peek().turn === turn) {
+            if (session.looking.scopes.peek().turn === turn) {
               values.value = new Map(variables.map(({ name, value }) => [name, value]));
             }
           },

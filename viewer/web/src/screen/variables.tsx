@@ -11,7 +11,7 @@ const PAGE = 100;
 export function Variables({ session }: { session: Session }) {
   const open = useSignal<ReadonlySet<string>>(new Set(['Locals']));
   const seen = useRef(new Map<string, string>());
-  const { scopes } = session.scopes.value;
+  const { scopes } = session.looking.scopes.value;
   if (scopes.length === 0) return <p class="dim">The variables of a stopped thread appear here.</p>;
   return (
     <div class="variables scroll" role="tree" aria-label="Variables" onKeyDown={moveInTree}>
@@ -89,8 +89,8 @@ function Node({ at, path, level, name, value, type, reference }: NodeProps) {
 
 /** Whether the value is another than at the last stop in the same function. */
 function useChanged(at: Tree, path: string, value: string): boolean {
-  const { turn } = at.session.scopes.value;
-  const frame = at.session.frame.value;
+  const { turn } = at.session.looking.scopes.value;
+  const frame = at.session.looking.frame.value;
   const key = `${frame?.source?.path} ${frame?.name} ${path}`;
   const last = useRef({ turn: -1, value: '' as string | undefined });
   if (last.current.turn !== turn) last.current = { turn, value: at.seen.get(key) };
@@ -104,10 +104,10 @@ function Children({ at, path, level, reference }: { at: Tree; path: string; leve
   const variables = useSignal<readonly Variable[] | null>(null);
   const problem = useSignal('');
   const shown = useSignal(PAGE);
-  const { turn } = at.session.scopes.value;
+  const { turn } = at.session.looking.scopes.value;
   useEffect(() => {
     let wanted = true;
-    at.session.children(reference).then(
+    at.session.looking.children(reference).then(
       (answer) => {
         if (!wanted) return;
         variables.value = answer;
@@ -169,7 +169,7 @@ function Children({ at, path, level, reference }: { at: Tree; path: string; leve
 }
 
 /** Up and Down go through what is visible; the rest of the keys belongs to each node. */
-function moveInTree(event: KeyboardEvent & { currentTarget: HTMLElement }): void {
+export function moveInTree(event: KeyboardEvent & { currentTarget: HTMLElement }): void {
   const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
   if (by === 0) return;
   const nodes = [...event.currentTarget.querySelectorAll<HTMLElement>('[role=treeitem]')];

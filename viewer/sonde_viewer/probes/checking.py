@@ -1,0 +1,89 @@
+"""The expressions of a probe, checked here before anything is sent: a mistake is shown where it is."""
+
+import warnings
+from collections.abc import Iterator
+
+from sonde_expressions import InvalidExpression, compile_expression, compile_template
+from sonde_viewer.errors import InvalidProbe
+from sonde_viewer.untrusted import harmless
+from sonde_wire.probes import Counter, Gauge, Histogram, Log, ProbeSpec, Snapshot, Watch
+
+_WIDE = 100
+
+
+def check(spec: ProbeSpec) -> None:
+    """Raises `InvalidProbe`, whose text has the expression and a mark under the part that is wrong."""
+    for what, text in _expressions(spec):
+        try:
+            if spec.python:
+                _compile_python(text)
+            else:
+                compile_expression(text)
+        except InvalidExpression as error:
+            hint = "" if spec.python else "\n--python takes any Python; it needs the scope execute"
+            raise InvalidProbe(f"{what}: {_marked(error)}{hint}") from None
+    if isinstance(spec.kind, Log):
+        try:
+            if spec.python:
+                _compile_text(spec.kind.template)
+            else:
+                compile_template(spec.kind.template)
+        except InvalidExpression as error:
+            raise InvalidProbe(f"the log text: {_marked(error)}") from None
+
+
+def _expressions(spec: ProbeSpec) -> Iterator[tuple[str, str]]:
+    if spec.condition is not None:
+        yield "the condition", spec.condition
+    match spec.kind:
+        case Snapshot(expressions=expressions):
+            for each in expressions:
+                yield "the expression", each
+        case Counter(expression=str(expression)):
+            yield "the expression", expression
+        case Gauge(expression=expression) | Histogram(expression=expression) | Watch(expression=expression):
+            yield "the expression", expression
+        case _:
+            pass
+
+
+def _compile_python(text: str) -> None:
+    """Nothing is run. Raises `InvalidExpression`."""
+    code = text.strip()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(code, "<probe>", "eval", dont_inherit=True)
+    except SyntaxError as error:
+        lines = code.split("\n")
+        number = min(max(error.lineno or 1, 1), len(lines))
+        before = len(text) - len(text.lstrip()) + sum(len(each) + 1 for each in lines[: number - 1])
+        start = max((error.offset or 1) - 1, 0)
+        length = (error.end_offset or 0) - (error.offset or 0) if error.end_lineno == error.lineno else 1
+        raise InvalidExpression(
+            text, before + start, max(length, 1), f"this is no Python expression: {error.msg}"
+        ) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise InvalidExpression(text, 0, len(text), "this is no Python expression") from None
+
+
+def _compile_text(template: str) -> None:
+    """As an f-string, which does not tell where in it a mistake is."""
+    try:
+        _compile_python(f"f{template!r}")
+    except InvalidExpression as error:
+        raise InvalidExpression(template, 0, len(template), error.message) from None
+
+
+def _marked(error: InvalidExpression) -> str:
+    """The message, and below it the line with a mark; the two are cut so that the mark is seen."""
+    start = error.text.rfind("\n", 0, error.position) + 1
+    line = error.text[start:].partition("\n")[0]
+    position = error.position - start
+    cut = max(0, position - _WIDE // 2)
+    before, part = line[cut:position], line[position : position + max(error.length, 1)]
+    after = line[position + len(part) :]
+    shown = "".join(harmless(each.replace("\t", " ")) for each in (before, part, after))[:_WIDE]
+    indent = len(harmless(before.replace("\t", " ")))
+    marks = "^" * max(1, min(len(harmless(part)), _WIDE - indent))
+    return f"{error.message}\n  {shown}\n  {' ' * indent}{marks}"
