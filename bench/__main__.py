@@ -9,7 +9,18 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench import at_sidecar, evaluate, idle, importing, operations, slowdown, stopping
+from bench import (
+    at_sidecar,
+    breakpoints,
+    cycles,
+    evaluate,
+    idle,
+    importing,
+    operations,
+    probes,
+    slowdown,
+    stopping,
+)
 from bench.report import Report
 from tests.pythons import as_variable, environments
 
@@ -19,7 +30,13 @@ COMPARISONS: Mapping[str, tuple[Callable[[], Awaitable[Report]], str]] = {
     "idle": (idle.measure, "memory and CPU of an idle tap and sidecar, beside debugpy.listen()"),
     "import": (importing.measure, "time to import the tap, beside importing debugpy"),
     "stopping": (stopping.measure, "how long a thread stands for one look, beside debugpy with its adapter"),
+    "cycles": (cycles.measure, "200 times attached and detached, beside debugpy with its adapter"),
     "operations": (operations.measure, "an operation that the program measures, beside an empty block"),
+    "breakpoints": (breakpoints.measure, "breakpoints that do not stop, beside debugpy's own and none"),
+    "probes": (
+        probes.measure,
+        "one hit of a probe, beside debugpy's conditional breakpoint, logpoint and stop",
+    ),
     "slowdown": (slowdown.measure, "busy loops with the tap idle, attached and detached, beside none"),
 }
 

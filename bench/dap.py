@@ -51,6 +51,11 @@ class Client:
     async def request(self, command: str, **arguments: Any) -> dict[str, Any]:
         return await self.answer(self.send(command, **arguments))
 
+    async def closed(self) -> None:
+        """Returns when the other side has closed the connection; what it said before that is dropped."""
+        while await self._reader.read(2**16):
+            pass
+
     def close(self) -> None:
         self._writer.close()
 

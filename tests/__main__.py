@@ -19,6 +19,7 @@ from tests.pythons import ROOT, WANTED, as_variable, environments
 from tests.support import parts
 
 ON_EVERY_INTERPRETER = ("tests/wire", "tests/agent")
+WHOLE = "tests/end_to_end"
 AT_A_TIME = 3
 """Runs of pytest. More of them on two cores are no faster, and reach the deadlines of single tests."""
 
@@ -60,9 +61,19 @@ def install_real_parts() -> list[str]:
     ]
 
 
-def pytest(python: str, *arguments: str, **variables: str) -> int:
-    command = [python, "-m", "pytest", "-q", "-rs", *arguments]
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False).returncode
+def pytest(
+    python: str, *arguments: str, output: int | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """`output` is where it prints, as `subprocess` has it; when it is not given, here."""
+    return subprocess.run(
+        [python, "-m", "pytest", "-q", "-rs", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -76,16 +87,8 @@ class Lane:
     def run(self, **variables: str) -> bool:
         """Whether all passed. What it prints is shown whole, when it has ended."""
         began = time.monotonic()
-        command = [self.python, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *self.paths]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        alone = ("-p", "no:cacheprovider")  # the cache is one for all runs
+        done = pytest(self.python, *alone, *self.paths, output=subprocess.PIPE, **variables)
         say(f"== {self.name}: {time.monotonic() - began:.0f} s\n{_without_dots(done.stdout)}")
         return done.returncode == 0
 
@@ -95,7 +98,7 @@ def _without_dots(text: str) -> str:
 
 
 def lanes(pythons: dict[str, str]) -> list[Lane]:
-    """Of about the same length, so that they end together."""
+    """The longest first, so that they end together."""
     inner = ("tests/wire", "tests/agent/sidecar", "tests/agent/tap")
     outer = tuple(
         f"tests/agent/{each.name}"
@@ -105,13 +108,14 @@ def lanes(pythons: dict[str, str]) -> list[Lane]:
     others = tuple(
         f"tests/{each.name}"
         for each in sorted((ROOT / "tests").iterdir())
-        if f"tests/{each.name}" not in ON_EVERY_INTERPRETER and _has_tests(each)
+        if f"tests/{each.name}" not in (*ON_EVERY_INTERPRETER, WHOLE) and _has_tests(each)
     )
     here = next(version for version, python in pythons.items() if python == sys.executable)
-    found = [Lane(f"CPython {here}: {' '.join(others)}", sys.executable, others)]
+    found = [Lane("all of them, end to end", sys.executable, (WHOLE,))]
     for version, python in pythons.items():
         found.append(Lane(f"CPython {version}: {' '.join(inner)}", python, inner))
         found.append(Lane(f"CPython {version}: the rest of tests/agent", python, outer))
+    found.append(Lane(f"CPython {here}: {' '.join(others)}", sys.executable, others))
     return found
 
 
@@ -132,7 +136,7 @@ def main(arguments: list[str]) -> int:
     programs = as_variable(pythons)
 
     if arguments:
-        return pytest(sys.executable, *arguments, SONDE_TEST_PYTHONS=programs)
+        return pytest(sys.executable, *arguments, SONDE_TEST_PYTHONS=programs).returncode
 
     failed: list[str] = []
     say("== the page")
