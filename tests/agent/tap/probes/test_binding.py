@@ -350,6 +350,47 @@ def test_a_line_may_be_a_probe_s_and_a_breakpoint_s(served: Site) -> None:
     assert talk.messages(3) == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("beside", ["profiler", "tracer"])
+def test_a_profiler_and_a_tracer_see_what_they_would_see_without_probes(served: Site, beside: str) -> None:
+    """
+    import cProfile, pstats
+
+    def work(number):
+        before = number
+        return before + 1  # work
+
+    def profiled(number):
+        profile = cProfile.Profile()
+        result = profile.runcall(work, number)
+        (calls,) = [each[0] for key, each in pstats.Stats(profile).stats.items() if key[2] == "work"]
+        return result, calls
+
+    def traced(number):
+        lines = []
+        def trace(frame, event, _):
+            if frame.f_code is work.__code__ and event == "line":
+                lines.append(frame.f_lineno)
+            return trace
+        sys.settrace(trace)
+        try:
+            result = work(number)
+        finally:
+            sys.settrace(None)
+        return result, len(lines)
+
+    print("ready", flush=True)
+    how = {"profiler": profiled, "tracer": traced}
+    while (said := wait()):
+        print(*how[said](1), flush=True)
+    """
+    alone = served.says(beside)
+    status = served.talk.put({"type": "log", "template": "{number}"}, served.line("work"))
+    assert served.says(beside) == alone == {"profiler": "2 1", "tracer": "2 2"}[beside]
+    assert served.talk.messages(1) == ["1"]
+    served.talk.drop(status.id)
+    assert served.says(beside) == alone
+
+
 def test_signal_handlers_and_finalizers_are_seen_like_any_code(served: Site) -> None:
     """
     import os, signal
