@@ -119,7 +119,8 @@ class Uplink:
         while True:
             url = self._bus_url()
             if url is None:
-                await asyncio.sleep(LOOK_AGAIN)
+                if await self._finishes_within(LOOK_AGAIN):
+                    return  # there was nobody to tell
                 continue
             try:
                 await mqtt.stay_connected(
@@ -132,6 +133,14 @@ class Uplink:
                 return
             except _Moved:
                 logger.info("%s goes on at another bus", self._address)
+
+    async def _finishes_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._finishing.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _will(self) -> mqtt.Will:
         lost = _lost(self._owner.presence())

@@ -1,5 +1,6 @@
 """A bus that goes away and comes back, under a process that stands."""
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -63,17 +64,24 @@ class _Owner:
         raise NotImplementedError
 
 
+def _uplink(owner: _Owner, url: mqtt.BusUrl | None) -> Uplink:
+    boot = "0" * 32
+    journal = Journal("default/shop/a", boot)
+    return Uplink(Address("default", "shop", "a"), boot, journal, owner, lambda: url, owner)
+
+
+async def test_where_no_bus_is_known_the_end_waits_for_nobody() -> None:
+    uplink = _uplink(_Owner(), None)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(uplink.run())
+        await asyncio.sleep(0)
+        uplink.finish()
+
+
 def test_a_bus_that_stays_away_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     url = mqtt.BusUrl.parse("mqtt://127.0.0.1:1")
     owner = _Owner()
-    uplink = Uplink(
-        Address("default", "shop", "a"),
-        "0" * 32,
-        Journal("default/shop/a", "0" * 32),
-        owner,
-        lambda: url,
-        owner,
-    )
+    uplink = _uplink(owner, url)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             uplink._lost(mqtt.BusLost("127.0.0.1:1", "refused"), url)
