@@ -5,7 +5,6 @@ One process for each way, rounds interleaved. On 3.11 both are the same: lines a
 """
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -32,7 +31,6 @@ async def _measure_on(site: Site, version: str, python: str) -> list[Figure]:
     loops = program("neighbours.py")
     path = str(loops.path)
     service = "neighbours-" + version
-    run = (sys.executable, "-m", "sonde_agent", "run", "--service", service, "--python", python, "--", path)
     connected: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
     server = await asyncio.start_server(
         lambda reader, writer: connected.set_result(Client(reader, writer)), "127.0.0.1", 0, limit=2**24
@@ -42,7 +40,7 @@ async def _measure_on(site: Site, version: str, python: str) -> list[Figure]:
         viewer = await stack.enter_async_context(site.viewer())
         bare = await stack.enter_async_context(running(python, path, env=site.environment))
         plain = await stack.enter_async_context(running(python, path, port, env=site.environment))
-        tapped = await stack.enter_async_context(running(*run, env=site.environment))
+        tapped = await stack.enter_async_context(site.run(loops, service=service, python=python))
         async with asyncio.timeout(30):
             client = await connected
         await client.request("initialize", adapterID="bench", pathFormat="path")

@@ -5,7 +5,6 @@ the same loops without anything, and under `debugpy.listen()` with nobody attach
 """
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 
 from bench.report import Figure, Report, median
@@ -36,12 +35,11 @@ async def _measure_on(site: Site, version: str, python: str) -> list[Figure]:
     loops = program("loops.py")
     path = str(loops.path)
     service = "loops-" + version
-    run = (sys.executable, "-m", "sonde_agent", "run", "--service", service, "--python", python, "--", path)
     async with AsyncExitStack() as stack:
         viewer = await stack.enter_async_context(site.viewer())
         bare = await stack.enter_async_context(running(python, path, env=site.environment))
         listening = await stack.enter_async_context(running(python, path, "listen", env=site.environment))
-        tapped = await stack.enter_async_context(running(*run, env=site.environment))
+        tapped = await stack.enter_async_context(site.run(loops, service=service, python=python))
         for process in (bare, listening, tapped):
             await process.says("ready")
         (presence,) = await appeared(viewer, service)

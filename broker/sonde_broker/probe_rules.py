@@ -6,29 +6,16 @@ What is wrong is said here, with the part of the text that it is about, before a
 
 import ast
 import warnings
-from collections.abc import Iterator
 
 from sonde_expressions import InvalidExpression, compile_expression, compile_template
 from sonde_wire import Code, Reason, Refused
-from sonde_wire.probes import (
-    Counter,
-    FunctionPlace,
-    Gauge,
-    Histogram,
-    LinePlace,
-    Log,
-    OnException,
-    ProbeSpec,
-    Snapshot,
-    Timer,
-    Watch,
-)
+from sonde_wire.probes import FunctionPlace, LinePlace, Log, OnException, ProbeSpec, Timer, expressions
 
 
 def check(spec: ProbeSpec) -> None:
     """Raises `Refused` (invalid_argument)."""
     _check_place(spec)
-    for where, text in _expressions(spec):
+    for where, text in expressions(spec):
         try:
             if spec.python:
                 _check_python(text)
@@ -61,22 +48,6 @@ def _check_place(spec: ProbeSpec) -> None:
         raise _refused("a timer that ends at the line where it begins measures nothing; give another line")
     if isinstance(place, FunctionPlace) and place.on == "exit":
         raise _refused("a timer ends when its function is left; begin it at the entry")
-
-
-def _expressions(spec: ProbeSpec) -> Iterator[tuple[str, str]]:
-    """Where each stands, as the viewer gave it, and its text."""
-    if spec.condition is not None:
-        yield "condition", spec.condition
-    match spec.kind:
-        case Snapshot(expressions=expressions):
-            for number, text in enumerate(expressions):
-                yield f"kind.expressions[{number}]", text
-        case Gauge(expression=text) | Histogram(expression=text) | Watch(expression=text):
-            yield "kind.expression", text
-        case Counter(expression=str() as text):
-            yield "kind.expression", text
-        case _:
-            return
 
 
 def _check_python(text: str) -> None:

@@ -91,6 +91,21 @@ def logged(seq: int = 1, message: str = "n=1", probe: str = ID) -> bus.ProbeLogg
     )
 
 
+def watched(seq: int = 1) -> bus.WatchChanged:
+    return bus.WatchChanged(
+        process=SHOP.process,
+        boot=BOOT,
+        seq=seq,
+        time=1.0,
+        probe=ID,
+        hit=1,
+        expression="n",
+        now=number(2),
+        path="x.py",
+        line=4,
+    )
+
+
 def changed(seq: int, status: ProbeStatus) -> bus.ProbeChanged:
     return bus.ProbeChanged(process=SHOP.process, boot=BOOT, seq=seq, time=1.0, status=status)
 

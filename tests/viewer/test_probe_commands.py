@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from sonde_viewer.commands import following
-from sonde_wire import Reason, bus, codec, rpc
+from sonde_wire import Reason, codec, rpc
 from sonde_wire.probes import (
     Capture,
     Counter,
@@ -43,6 +43,7 @@ from tests.viewer.probing import (
     rich,
     taken,
     text,
+    watched,
 )
 from tests.viewer.test_looking_commands import sonde
 
@@ -277,19 +278,7 @@ async def test_following_prints_results_and_ends_after_so_many(desk: Desk) -> No
             logged(3, EVIL),
             replace(taken(4), captured=rich(n=number(2))),
         )
-        watched = bus.WatchChanged(
-            process=SHOP.process,
-            boot=BOOT,
-            seq=5,
-            time=1.0,
-            probe=ID,
-            hit=1,
-            expression="n",
-            now=number(2),
-            path="x.py",
-            line=4,
-        )
-        await desk.tells(watched)
+        await desk.tells(watched(5))
     code, output, errors = running.result()
     assert (code, errors) == (0, "")
     lines = output.splitlines()[2:]

@@ -10,8 +10,8 @@ from sonde_viewer.probes import sentences, snapshots, values
 from sonde_viewer.probes.difference import Change, Difference, diff
 from sonde_wire import bus
 from sonde_wire.probes import Captured, CapturedThread, ProbeStatus, Value
-from tests.viewer.fake_broker import BOOT, SHOP
-from tests.viewer.probing import EVIL, ID, captured, number, rich, taken, text
+from tests.viewer.fake_broker import BOOT
+from tests.viewer.probing import EVIL, ID, captured, number, rich, taken, text, watched
 
 ORDER = Value(
     type="shop.Order",
@@ -181,19 +181,7 @@ def test_a_difference_is_shown_with_signs() -> None:
 def test_every_event_of_a_probe_is_a_sentence() -> None:
     event = replace(taken(7), captured=rich())
     assert sentences.taken(event).endswith("at /app/shop/cart.py:4 in total: ValueError: " + EVIL)
-    watched = bus.WatchChanged(
-        process=SHOP.process,
-        boot=BOOT,
-        seq=1,
-        time=1.0,
-        probe=ID,
-        hit=1,
-        expression="n",
-        now=number(2),
-        path="x.py",
-        line=4,
-    )
-    assert sentences.changed(watched) == "n: 2 at x.py:4"
-    assert sentences.changed(replace(watched, before=number(1))) == "n: 1 -> 2 at x.py:4"
+    assert sentences.changed(watched()) == "n: 2 at x.py:4"
+    assert sentences.changed(replace(watched(), before=number(1))) == "n: 1 -> 2 at x.py:4"
     status = ProbeStatus(id=ID, state="error", message="two files end so", title="log x.py:4")
     assert sentences.state(status) == f"probe {ID} (log x.py:4) is error: two files end so"

@@ -14,7 +14,7 @@ State in one process:
 Times are seconds since the epoch (UTC), durations seconds, sizes bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -191,6 +191,22 @@ def hits_per_second(spec: ProbeSpec) -> float | None:
 def scope_for(spec: ProbeSpec) -> Scope:
     """What it takes to ask for it."""
     return Scope.EXECUTE if spec.python or spec.calls_user_code else Scope.INSPECT
+
+
+def expressions(spec: ProbeSpec) -> Iterator[tuple[str, str]]:
+    """Where each stands in the spec, and its text. The template of a log is none: it has some inside."""
+    if spec.condition is not None:
+        yield "condition", spec.condition
+    match spec.kind:
+        case Snapshot(expressions=texts):
+            for number, text in enumerate(texts):
+                yield f"kind.expressions[{number}]", text
+        case Gauge(expression=text) | Histogram(expression=text) | Watch(expression=text):
+            yield "kind.expression", text
+        case Counter(expression=str() as text):
+            yield "kind.expression", text
+        case _:
+            return
 
 
 def title(spec: ProbeSpec) -> str:

@@ -1,19 +1,18 @@
 """The expressions of a probe, checked here before anything is sent: a mistake is shown where it is."""
 
 import warnings
-from collections.abc import Iterator
 
 from sonde_expressions import InvalidExpression, compile_expression, compile_template
 from sonde_viewer.errors import InvalidProbe
 from sonde_viewer.untrusted import harmless
-from sonde_wire.probes import Counter, Gauge, Histogram, Log, ProbeSpec, Snapshot, Watch
+from sonde_wire.probes import Log, ProbeSpec, expressions
 
 _WIDE = 100
 
 
 def check(spec: ProbeSpec) -> None:
     """Raises `InvalidProbe`, whose text has the expression and a mark under the part that is wrong."""
-    for what, text in _expressions(spec):
+    for where, text in expressions(spec):
         try:
             if spec.python:
                 _compile_python(text)
@@ -21,6 +20,7 @@ def check(spec: ProbeSpec) -> None:
                 compile_expression(text)
         except InvalidExpression as error:
             hint = "" if spec.python else "\n--python takes any Python; it needs the scope execute"
+            what = "the condition" if where == "condition" else "the expression"
             raise InvalidProbe(f"{what}: {_marked(error)}{hint}") from None
     if isinstance(spec.kind, Log):
         try:
@@ -30,21 +30,6 @@ def check(spec: ProbeSpec) -> None:
                 compile_template(spec.kind.template)
         except InvalidExpression as error:
             raise InvalidProbe(f"the log text: {_marked(error)}") from None
-
-
-def _expressions(spec: ProbeSpec) -> Iterator[tuple[str, str]]:
-    if spec.condition is not None:
-        yield "the condition", spec.condition
-    match spec.kind:
-        case Snapshot(expressions=expressions):
-            for each in expressions:
-                yield "the expression", each
-        case Counter(expression=str(expression)):
-            yield "the expression", expression
-        case Gauge(expression=expression) | Histogram(expression=expression) | Watch(expression=expression):
-            yield "the expression", expression
-        case _:
-            pass
 
 
 def _compile_python(text: str) -> None:

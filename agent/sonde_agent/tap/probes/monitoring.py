@@ -167,6 +167,7 @@ if sys.version_info >= (3, 12):
                     return None
                 return give_up
 
+            # These are written out, alike as they are: a call in between would be paid at each hit.
             def on_start(code: CodeType, _: int) -> object:
                 entry = table.get(id(code))
                 if entry is None or (here := entry.start) is None:
