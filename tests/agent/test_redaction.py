@@ -388,6 +388,19 @@ BEGINNINGS += [
     " ",
     "\n",
 ]
+PREFIXES = (
+    "ABIA ACCA AIza AKIA ASIA GOCSPX- SG. doo_v1_ dop_v1_ dor_v1_ eyJ gho_ ghp_ ghr_ ghs_ ghu_ github_pat_ glagent- glcbt- "
+    "gldt- glft- glimt- glpat- glptt- glrt- glsoat- hf_ hvb. hvr. hvs. npm_ pk_live_ pypi- rk_test_ sk- sk_live_ whsec_ "
+    "xapp- xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- ya29."
+).split()
+BEGINNINGS += PREFIXES
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_key_is_known_by_its_prefix_alone(prefix: str) -> None:
+    body = "01278901" * (2 if prefix in {"ABIA", "ACCA", "AKIA", "ASIA"} else 4)
+    key = f"{prefix}{body}.{body}" if prefix == "SG." else prefix + body
+    assert redaction.text(key) == MASK
 
 
 @given(

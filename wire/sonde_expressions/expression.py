@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sonde_expressions.compiling import compiled
 from sonde_expressions.errors import ExpressionError, ExpressionFailed, InvalidExpression
-from sonde_expressions.inert import class_name, readable
+from sonde_expressions.inert import PROXY, class_name, readable
 from sonde_expressions.limits import STEPS
 from sonde_expressions.parser import parse
 from sonde_expressions.values import truth
@@ -55,11 +55,15 @@ class Expression:
 
     def holds(self, frame_locals: Mapping[str, Any], frame_globals: Mapping[str, Any]) -> bool:
         """Whether its value is true, without asking an object of the program's. Raises `ExpressionFailed`."""
-        value = self.evaluate(frame_locals, frame_globals)
-        if value is True or value is False:
-            return value
+        # as `evaluate`, written out: this is asked at most hits of a probe
         try:
-            return truth(value)
+            kind = type(frame_locals)
+            if (kind is not dict and kind is not PROXY) or type(frame_globals) is not dict:
+                frame_locals, frame_globals = readable(frame_locals), readable(frame_globals)
+            value = self._run(frame_locals, frame_globals, [STEPS])
+            return value if value is True or value is False else truth(value)
+        except ExpressionError:
+            raise
         except _FAILURES as error:
             raise _failed(error) from None
 

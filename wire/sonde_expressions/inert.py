@@ -153,7 +153,7 @@ class Readable:
 def readable(names: Any) -> Any:
     """A namespace whose `get` runs none of the program's code."""
     kind = type(names)
-    if kind is dict or kind is _PROXY:
+    if kind is dict or kind is PROXY:
         return names
     if is_made_from(kind, dict):
         return Readable(names)
@@ -165,4 +165,4 @@ def _proxy() -> type:
     return type(sys._getframe().f_locals)
 
 
-_PROXY = _proxy()
+PROXY = _proxy()

@@ -102,7 +102,7 @@ def compile_template(text: str) -> Template:
                 text, position, 1, "a brace that opens nothing; write }} for one in the text"
             )
         elif letter == "{":
-            stop, close = _end(text, position)
+            stop, close = end_of_part(text, position)
             if len(expressions) == limits.EXPRESSIONS:
                 raise InvalidExpression(
                     text,
@@ -129,8 +129,9 @@ def _formatted(expression: Expression, its_format: Format) -> Run:
     return lambda local, module, steps: its_format.applied(run(local, module, steps))
 
 
-def _end(text: str, opening: int) -> tuple[int, int]:
-    """Where the expression behind a brace ends, and where the closing brace is: later, when there is a format."""
+def end_of_part(text: str, opening: int, *, conversions: bool = False) -> tuple[int, int]:
+    """Where the expression behind a brace ends, and where the closing brace is: later, when there is a format, or a
+    conversion where these are offered. Raises `InvalidExpression`."""
     depth, quote, position = 0, "", opening + 1
     while position < len(text):
         letter = text[position]
@@ -147,9 +148,9 @@ def _end(text: str, opening: int) -> tuple[int, int]:
             return position, position
         elif letter in ")]}":
             depth -= 1
-        elif letter == "!" and depth <= 0 and text[position + 1 : position + 2] != "=":
+        elif letter == "!" and depth <= 0 and text[position + 1 : position + 2] != "=" and not conversions:
             raise InvalidExpression(text, position, 2, "conversions such as !r are not offered; leave it out")
-        elif letter == ":" and depth <= 0 and text[position + 1 : position + 2] != "=":
+        elif letter in ":!" and depth <= 0 and text[position + 1 : position + 2] != "=":
             close = text.find("}", position)
             if close >= 0:
                 return position, close

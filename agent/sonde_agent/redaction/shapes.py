@@ -22,6 +22,8 @@ _LOOKED_AT = 80
 """Characters of a value that tell whether it looks random."""
 _SHORTEST = 6
 """Characters of the shortest text that has a shape."""
+SHORTEST_WORD = 10
+"""Characters of the shortest secret that is made of letters and digits alone: the number of a card."""
 
 
 def hidden(text: str, judge: Callable[[str], Verdict]) -> str:
@@ -111,11 +113,15 @@ def _luhn(digits: Iterable[int]) -> bool:
 
 @cache
 def _hint() -> "re.Pattern[str]":
-    """A part of most shapes, quick to be found missing: each alternative begins with another letter, and rare ones."""
+    """A part of most shapes, quick to be found missing: each alternative begins with another letter, and rare ones. What
+    stands before a sign is looked at after it, so that identifiers, paths and UUIDs are not searched further."""
     cards = "|".join(rf"{first}[0-9]{{3}}[ -]?[0-9]{{3}}" for first in "3456")
     return re.compile(
-        r"@|_pat_|_[A-Za-z0-9+/=]{8}|-[A-Za-z0-9_-]{8}|\.[A-Za-z0-9_-]{16}|J[A-Za-z0-9_-]{8}|AIza|AKIA|ASIA|ABIA|ACCA"
-        rf"|ck\.com/services/|{cards}"
+        r"@|_pat_"
+        r"|_(?<=h[pousr]_|ve_|st_|ec_|hf_|pm_|v1_)[A-Za-z0-9+/=]{8}"
+        r"|-(?:----BEGIN |(?:(?<=[tpXki]-)|(?<=xox[abeors]-))[A-Za-z0-9_-]{8})"
+        r"|\.(?<=29\.|SG\.|v[sbr]\.)[A-Za-z0-9_-]{16}"
+        rf"|J[A-Za-z0-9_-]{{8}}|AIza|AKIA|ASIA|ABIA|ACCA|ck\.com/services/|{cards}"
     )
 
 

@@ -3,9 +3,6 @@ and whose work it is: thread, task, context variables, the span of a trace.
 
 It is taken in the program's own thread, and is JSON-ready: it holds nothing of the program. Nothing is imported, no lock
 is taken, and no code of the program runs.
-
-Until 3.12 a frame keeps the variables that were read from it until it ends, and would keep a large object alive that the
-program has let go of. So they are taken out again, unless the program or a debugger has the same dictionary.
 """
 
 import sys
@@ -22,17 +19,15 @@ from sonde_agent.tap import coroutines, inert
 from sonde_agent.tap.asyncio_parts import Asyncio
 from sonde_agent.tap.identity import plain
 from sonde_agent.tap.probes import layouts
+from sonde_agent.tap.probes.allowance import Limits, Node, Redaction
+from sonde_agent.tap.probes.frames import KEEPS, let_go, thread_name
 from sonde_agent.tap.probes.layouts import short
-from sonde_agent.tap.probes.representer import Limits, Node, Redaction, Representer, layout_of
+from sonde_agent.tap.probes.representer import Representer
 
 MOST_VARIABLES_OF_A_CONTEXT = 500
 """That are looked at. Of those with plain values as many are shown as of an instance's fields."""
 
 _HIDDEN_OF_A_MODULE = 20
-_OPTIMIZED = 1
-"""CO_OPTIMIZED of `co_flags`: the frame of a function, whose variables are not in a dictionary of the program's."""
-_OURS = 3
-"""References to the dictionary of a frame's variables when nobody else has it: the frame's, a variable's, an argument's."""
 _SCALARS = frozenset(id(kind) for kind in (str, int, float, bool, bytes))
 
 
@@ -69,19 +64,21 @@ def take(
     frames: list[dict[str, Any]] = []
     taken["frames"] = frames
     here: FrameType | None = frame
+    places = _places
     left = limits.frames
     with_locals = limits.frames_with_locals
     while here is not None and left > 0:
         code, at = here.f_code, here.f_lasti
-        known = _places.get((id(code), at))
+        known = places.get((id(code), at))
         if known is None or known[0]() is not code:
             known = _remembered(here, code, at)
         representer.left -= known[2]
-        shown = known[1].copy()
-        frames.append(shown)
+        shown = known[1]
         if with_locals > 0:
             with_locals -= 1
+            shown = shown.copy()
             _add_locals(shown, here, representer, limits.items)
+        frames.append(shown)
         here = here.f_back
         left -= 1
     if here is not None:
@@ -106,7 +103,7 @@ def answers(
             hidden = next((name for name in expression.names if redaction.hides_name(name)), "")
             answer["node"] = representer.value(hidden, value)
         found.append(answer)
-    _let_go(frame, variables)
+    let_go(frame, variables)
     return found
 
 
@@ -132,7 +129,7 @@ _LONGEST_PATH = 1024
 _MOST_PLACES = 5000
 _places: dict[tuple[int, int], tuple[Any, dict[str, Any], int]] = {}
 """By id of the code and the place in it; with a reference that tells whether it still is that code. Beside what is sent are the
-bytes that it takes."""
+bytes that it takes. It is in more than one capture: nobody may change it."""
 
 
 def _place(frame: FrameType) -> tuple[dict[str, Any], int]:
@@ -150,7 +147,7 @@ def _place(frame: FrameType) -> tuple[dict[str, Any], int]:
 def _add_locals(shown: dict[str, Any], frame: FrameType, representer: Representer, most: int) -> None:
     """Names with a dot are the interpreter's own; of a module, those with two underscores are."""
     variables: Any = frame.f_locals
-    if type(variables) is _PROXY and not _KEEPS:
+    if type(variables) is _PROXY and not KEEPS:
         parts = variables.items()  # a list
     else:
         variables = variables if type(variables) is dict else {}
@@ -167,38 +164,11 @@ def _add_locals(shown: dict[str, Any], frame: FrameType, representer: Represente
     if cut := representer.named(parts, found):
         shown["cut"] = cut
     del parts
-    _let_go(frame, variables)
-
-
-def _let_go(frame: FrameType, variables: dict[str, Any]) -> None:
-    """Each is read anew from the frame when somebody asks again. With a trace function the interpreter would take what
-    is missing for deleted."""
-    code = frame.f_code
-    if not _KEEPS or not code.co_flags & _OPTIMIZED or sys.gettrace() is not None:
-        return
-    if sys.getrefcount(variables) > _OURS + 1:
-        return
-    known = _names.get(id(code))
-    if known is None or known[0]() is not code:
-        if len(_names) >= _MOST_PLACES:
-            _names.clear()
-        known = _names[id(code)] = (ref(code), code.co_varnames + code.co_cellvars + code.co_freevars)
-    for name in known[1]:
-        variables.pop(name, None)
-
-
-_names: dict[int, tuple[Any, tuple[str, ...]]] = {}
-"""The variables of a function, which are its code's; as `_places`."""
+    let_go(frame, variables)
 
 
 def _thread(representer: Representer) -> dict[str, Any]:
-    ident = get_ident()
-    threading = sys.modules.get("threading")
-    active = inert.attributes(threading).get("_active") if threading is not None else None
-    thread = active.get(ident) if type(active) is dict else None
-    own = layouts.own_of(thread, layout_of(type(thread)).own) or {}
-    name = own.get("_name")
-    return {"id": ident, "name": representer.clean(name) if type(name) is str else f"thread {ident}"}
+    return {"id": get_ident(), "name": representer.clean(thread_name())}
 
 
 def _task(representer: Representer) -> dict[str, str] | None:
@@ -233,7 +203,10 @@ def _asyncio() -> Asyncio:
 def _context(representer: Representer, most: int) -> dict[str, Node]:
     """Context variables with plain values, such as the id of a request; and the span of OpenTelemetry that is current."""
     found: dict[str, Node] = {}
-    for variable, value in list(islice(copy_context().items(), MOST_VARIABLES_OF_A_CONTEXT)):
+    context = copy_context()
+    if not len(context):
+        return found
+    for variable, value in islice(context.items(), MOST_VARIABLES_OF_A_CONTEXT):
         if id(type(value)) in _SCALARS:
             if len(found) < most and representer.left > 0:
                 name = short(variable.name)
@@ -283,4 +256,3 @@ def _proxy_of_a_frame() -> Any:
 
 _PROXY: Any = _proxy_of_a_frame()
 """From 3.13 on the variables of a function are seen through this; before it is `dict`."""
-_KEEPS = _PROXY is dict

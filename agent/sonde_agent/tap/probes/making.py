@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from sonde_agent.tap.probes.allowance import Limits
 from sonde_agent.tap.probes.expressions import Expression, compiled, compiled_format, compiled_template
 from sonde_agent.tap.probes.gate import Gate
 from sonde_agent.tap.probes.kinds.exception import OnException
@@ -13,7 +14,6 @@ from sonde_agent.tap.probes.kinds.timer import Timer
 from sonde_agent.tap.probes.kinds.tools import Kind, Tools
 from sonde_agent.tap.probes.kinds.watch import Watch
 from sonde_agent.tap.probes.probe import Probe
-from sonde_agent.tap.probes.representer import Limits
 from sonde_agent.tap.probes.specification import Specification
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from sys import getrefcount, gettrace
 from time import monotonic, perf_counter_ns, thread_time_ns, time
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from sonde_agent.tap.probes.expressions import Expression
 from sonde_agent.tap.probes.finding import Spot
-from sonde_agent.tap.probes.frames import KEEPS, path_of
+from sonde_agent.tap.probes.frames import KEEPS, let_go, names_of, path_of
 from sonde_agent.tap.probes.gate import Gate
 from sonde_agent.tap.probes.kinds.timer import Timer
 from sonde_agent.tap.probes.kinds.tools import Kind
@@ -66,6 +66,8 @@ class Probe:
         self._each = _AROUND
         self._is_sampled = spec.sample < 1
         self._chances = count(1)
+        self._last_code: tuple[CodeType | None, frozenset[str]] = (None, frozenset())
+        """Where its condition was asked last, and the names of the variables there."""
         self._news = news
 
     def hit(self, frame: FrameType) -> None:
@@ -84,10 +86,10 @@ class Probe:
         elif number := self.admit():
             self._worked(number, self.kind.take(frame, number))
         if began:
-            spent = perf_counter_ns() - began
-            self._each = _AROUND + (spent if spent < _MOST else _MOST)  # noqa: FURB136 - each call counts here
-        self.spent += self._each
-        if self.spent > self.allowed:
+            taken = perf_counter_ns() - began
+            self._each = _AROUND + (taken if taken < _MOST else _MOST)  # noqa: FURB136 - each call counts here
+        spent = self.spent = self.spent + self._each
+        if spent > self.allowed:
             gate.hold()
             self._news()
 
@@ -138,9 +140,15 @@ class Probe:
             self.failed(f"{condition.text[:80]}: {failure.message}")
             return False
         finally:
-            # `let_go`, written out: this is the way of most hits
-            if KEEPS and getrefcount(variables) <= 3 and frame.f_code.co_flags & 1 and gettrace() is None:
-                variables.clear()
+            if KEEPS:
+                # `let_go`, written out for what is usual: this is the way of most hits
+                code, names = self._last_code
+                if code is not frame.f_code:
+                    code, names = self._last_code = (frame.f_code, names_of(frame.f_code))
+                if getrefcount(variables) <= 3 and names.issuperset(variables) and gettrace() is None:
+                    variables.clear()
+                else:
+                    let_go(frame, variables)
 
     def _worked(self, number: int, works: bool) -> None:
         if works:

@@ -22,86 +22,32 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from time import monotonic
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from sonde_agent.records import Record
-from sonde_agent.tap.identity import plain
 from sonde_agent.tap.probes import layouts, oneline
+from sonde_agent.tap.probes.allowance import (
+    BETWEEN_LOOKS,
+    BYTES_OF_A_CHARACTER,
+    MARGIN,
+    Limits,
+    Node,
+    Redaction,
+)
 from sonde_agent.tap.probes.layouts import Layout, own_of, short, slot, type_name
+from sonde_agent.tap.probes.scalars import EACH, Scalars
 from sonde_agent.tap.probes.summaries import summary_of, whole
 
-Node = dict[str, Any]
 
-_MARGIN = 1024
-"""Characters beyond what is shown that redaction sees, so that a secret that is cut in two is known for one."""
-_LONGEST_KNOWN = 100
-_MOST_KNOWN = 5000
-"""Names that are remembered with whether they are hidden; then it begins anew."""
-_BETWEEN_LOOKS = 1024
-"""Bytes of a capture between two looks at the clock."""
-_EACH = 32
-"""Bytes that a node takes beside its texts, about."""
-_CUT = 32
-"""Bytes more of a text whose size is told."""
-_BYTES_OF_A_CHARACTER = 12
-"""At most: one beyond U+FFFF is two escapes of six in JSON."""
-_SHORT = _EACH + 12
-"""Of a number that is written in at most twelve characters."""
-_LIKE_A_CARD = 10**11
-_LOWEST = -_LIKE_A_CARD
-"""Numbers from here on could be those of payment cards, and are redacted like texts."""
-
-
-class Limits(Record):
-    """`seconds` of the clock, for one capture, and `bytes` of its JSON. The bytes may be passed by one value."""
-
-    depth: int = 3
-    items: int = 100
-    length: int = 255
-    fields: int = 20
-    bytes: int = 65_536
-    seconds: float = 0.05
-    frames: int = 20
-    frames_with_locals: int = 5
-
-
-class Redaction(Protocol):
-    """What must not leave the process; see `sonde_agent.redaction`."""
-
-    @property
-    def shows_values(self) -> bool: ...
-
-    def hides_name(self, name: str) -> bool: ...
-
-    def hides_type(self, qualified_type_name: str) -> bool: ...
-
-    def text(self, text: str) -> str: ...
-
-
-class Representer:
-    _judged: tuple[object, dict[str, bool], dict[str, bool], dict[str, str]] | None = None
-    """Of all captures: the redaction, and what it said of names, of types and of texts such as a thread's name."""
+class Representer(Scalars):
+    __slots__ = ("_calls_user_code", "_depth", "_most_fields", "_most_items", "_seen")
 
     def __init__(self, limits: Limits, redact: Redaction, calls_user_code: bool = False) -> None:
         """`calls_user_code`: plain instances are shown by their `repr`, which takes as long as it takes."""
-        self.left = limits.bytes
-        self._mark = max(0, limits.bytes - _BETWEEN_LOOKS)
-        self._until = monotonic() + limits.seconds
-        self._spent = "bytes"
+        super().__init__(limits, redact)
         self._depth = limits.depth
         self._most_items = limits.items
         self._most_fields = limits.fields
-        self._length = min(limits.length, limits.bytes // 4)
-        self._shows = redact.shows_values
-        judged = Representer._judged
-        if judged is None or judged[0] is not redact:
-            judged = Representer._judged = (redact, {}, {}, {})
-        _, self._known, self._known_types, self._known_texts = judged
-        self._hides_name = redact.hides_name
-        self._hides_type = redact.hides_type
-        self._clean = redact.text
         self._calls_user_code = calls_user_code
         self._seen: dict[int, tuple[int, int, object]] = {}
         """By id of the object: its number here, how deep it was met, and it itself, so that no other gets its id."""
@@ -125,7 +71,7 @@ class Representer:
     def text(self, thing: object, name: str | None = None) -> str:
         """One line, for messages: a string without quotes, anything else as Python would show it."""
         if type(thing) is str and self._shows and not (name and self._hides(name)):
-            text = self._clean(thing[: self._length + _MARGIN])
+            text = self._clean(thing[: self._length + MARGIN])
         else:
             text = self._line(name or "", thing)
         return oneline.bounded(text if text.isprintable() else repr(text)[1:-1], self._length)
@@ -134,38 +80,18 @@ class Representer:
         """Made of no more than what a line can show of it, and by itself: what was shown elsewhere is shown here too."""
         before, seen = self.left, self._seen
         self._seen = {}
-        self.left = given = min(before, _BYTES_OF_A_CHARACTER * self._length + _BETWEEN_LOOKS)
+        self.left = given = min(before, BYTES_OF_A_CHARACTER * self._length + BETWEEN_LOOKS)
         self._mark = given  # so that the clock is looked at
         text = oneline.of(self.value(name, thing))
         self._seen = seen
         self.left += before - given
-        self._mark = max(0, self.left - _BETWEEN_LOOKS)
+        self._mark = max(0, self.left - BETWEEN_LOOKS)
         return text
 
-    def clean(self, text: str) -> str:
-        """A text about the program, such as a thread's name, as it may be sent."""
-        clean = self._known_texts.get(text) if type(text) is str else None
-        if clean is None:
-            clean = self._clean(str.__getitem__(text, slice(0, self._length + _MARGIN)))[: self._length]
-            clean = clean if clean.isascii() else plain(clean)
-            if type(text) is str and len(text) <= min(_LONGEST_KNOWN, self._length):
-                if len(self._known_texts) >= _MOST_KNOWN:
-                    self._known_texts.clear()
-                self._known_texts[text] = clean
-        self._charge(clean)
-        return clean
-
-    def is_spent(self) -> bool:
-        """Whether bytes or time have run out. The clock is asked again after some more bytes."""
-        if self.left > 0 and monotonic() > self._until:
-            self.left = 0
-            self._spent = "time"
-        self._mark = max(0, self.left - _BETWEEN_LOOKS)
-        return self.left <= 0
-
     def _node(self, thing: object, deep: int) -> Node:
-        write = _EXACT.get(id(type(thing)))
-        return self._other(thing, deep) if write is None else write(self, thing, deep)
+        kind = type(thing)
+        node = self._scalar(thing, kind)
+        return self._composed(thing, kind, deep) if node is None else node
 
     def _named(self, parts: list[tuple[str, Any]], found: list[list[Any]], deep: int) -> str:
         known = self._known
@@ -183,141 +109,31 @@ class Representer:
                 found.append([name, self._redacted(thing)])
                 continue
             kind = type(thing)
-            if kind is int and _LOWEST < thing < _LIKE_A_CARD and self._shows:  # most common, so at once
-                self.left -= _SHORT
-                found.append([name, {"type": "int", "value": repr(thing)}])
-                continue
-            write = _EXACT.get(id(kind))
-            found.append([name, self._other(thing, deep) if write is None else write(self, thing, deep)])
+            node = self._scalar(thing, kind)
+            found.append([name, self._composed(thing, kind, deep) if node is None else node])
         return ""
-
-    def _hides(self, name: str) -> bool:
-        """Asked once for each name, as long as the redaction is the same. Those that are kept can be sent as they are."""
-        hidden = bool(name) and self._hides_name(name)
-        if len(name) <= _LONGEST_KNOWN and name.isascii():
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[name] = hidden
-        return hidden
 
     def _redacted(self, thing: object) -> Node:
         name = type_name(type(thing))
-        self.left -= _EACH + len(name)
+        self.left -= EACH + len(name)
         return {"type": name, "redacted": True}
-
-    # exact types of the interpreter, which are most values
-
-    def _none(self, _: None, __: int) -> Node:
-        self.left -= _EACH
-        return {"type": "NoneType", "value": "None"} if self._shows else {"type": "NoneType"}
-
-    def _bool(self, thing: bool, _: int) -> Node:
-        self.left -= _EACH
-        return {"type": "bool", "value": "True" if thing else "False"} if self._shows else {"type": "bool"}
-
-    def _int(self, thing: int, _: int) -> Node:
-        if not self._shows or not _LOWEST < thing < _LIKE_A_CARD:
-            return self._valued("int", whole(thing))
-        self.left -= _SHORT
-        return {"type": "int", "value": repr(thing)}
-
-    def _float(self, thing: float, _: int) -> Node:
-        self.left -= _EACH + 24
-        return {"type": "float", "value": repr(thing)} if self._shows else {"type": "float"}
-
-    def _str(self, thing: str, _: int) -> Node:
-        if len(thing) > self._length or not self._shows:
-            return self._string(thing, "str")
-        shown = repr(self._clean(thing))
-        if shown.isascii() and '"' not in shown and "\\" not in shown:
-            self.left -= _EACH + len(shown)
-        else:
-            self.left -= _EACH
-            self._charge(shown)
-        return {"type": "str", "value": shown}
-
-    def _bytes(self, thing: bytes, _: int) -> Node:
-        return self._octets(thing, "bytes", bytes)
-
-    def _bytearray(self, thing: bytearray, _: int) -> Node:
-        return self._octets(thing, "bytearray", bytearray)
-
-    def _list(self, thing: list[Any], deep: int) -> Node:
-        return self._items(thing, "list", list, deep)
-
-    def _tuple(self, thing: tuple[Any, ...], deep: int) -> Node:
-        return self._items(thing, "tuple", tuple, deep)
-
-    def _set(self, thing: set[Any], deep: int) -> Node:
-        return self._items(thing, "set", set, deep)
-
-    def _dict(self, thing: dict[Any, Any], deep: int) -> Node:
-        return self._entries(thing, "dict", deep)
 
     # what values are made of
 
-    def _valued(self, name: str, text: str) -> Node:
-        """With a text that has not been redacted yet."""
-        if not self._shows:
-            self.left -= _EACH + len(name)
-            return {"type": name}
-        text = self._clean(text)
-        node = {"type": name, "value": text if len(text) <= self._length else text[: self._length]}
-        if len(text) > self._length:
-            node["cut"] = "length"
-        self.left -= _EACH + len(name)
-        if not node["value"].isprintable():
-            node["value"] = plain(node["value"])
-        self._charge(node["value"])
-        return node
-
-    def _string(self, thing: str, name: str) -> Node:
-        size = str.__len__(thing)
-        self.left -= _EACH + len(name)
-        if not self._shows:
-            return {"type": name, "size": size}
-        most = self._length
-        if size <= most and type(thing) is str:
-            text = self._clean(thing)
-            is_cut = False
-        else:
-            text = self._clean(str.__getitem__(thing, slice(0, most + _MARGIN)))
-            is_cut = size > most + _MARGIN or len(text) > most
-            text = text[: min(most, max(self.left, 0))] if is_cut else text
-        shown = repr(text)
-        self._charge(shown)
-        if not is_cut:
-            return {"type": name, "value": shown}
-        self.left -= _CUT
-        return {"type": name, "value": shown, "size": size, "cut": "length"}
-
-    def _octets(self, thing: Any, name: str, base: Any) -> Node:
-        size = base.__len__(thing)
-        self.left -= _EACH + len(name)
-        if not self._shows:
-            return {"type": name, "size": size}
-        most = self._length
-        text = repr(bytes(base.__getitem__(thing, slice(0, most + _MARGIN))))
-        text = self._clean(text)
-        is_cut = size > most + _MARGIN or len(text) > most
-        shown = text[:most] if is_cut else text
-        self._charge(shown)
-        if not is_cut:
-            return {"type": name, "value": shown}
-        self.left -= _CUT
-        return {"type": name, "value": shown, "size": size, "cut": "length"}
-
-    def _charge(self, text: str) -> None:
-        """The bytes of a text in JSON: what is not ASCII is escaped there, as are quotes."""
-        if text.isascii():
-            self.left -= len(text) if '"' not in text and "\\" not in text else 2 * len(text)
-        else:
-            self.left -= _BYTES_OF_A_CHARACTER * len(text)
+    def _composed(self, thing: Any, kind: type, deep: int) -> Node:
+        """Of what is no scalar."""
+        if kind is dict:
+            return self._entries(thing, "dict", deep)
+        if kind is list:
+            return self._items(thing, "list", list, deep)
+        if kind is tuple:
+            return self._items(thing, "tuple", tuple, deep)
+        return self._items(thing, "set", set, deep) if kind is set else self._other(thing, kind, deep)
 
     def _items(self, thing: Any, name: str, base: Any, deep: int) -> Node:
         size = base.__len__(thing)
         node: Node = {"type": name, "size": size}
-        self.left -= _EACH + _EACH + len(name)
+        self.left -= EACH + EACH + len(name)
         if deep >= self._depth and size:
             node["cut"] = "depth"
             return node
@@ -340,18 +156,14 @@ class Representer:
                 node["cut"] = self._spent
                 break
             kind = type(each)
-            if kind is int and _LOWEST < each < _LIKE_A_CARD and self._shows:  # most common, so at once
-                self.left -= _SHORT
-                nodes.append({"type": "int", "value": repr(each)})
-                continue
-            write = _EXACT.get(id(kind))
-            nodes.append(self._other(each, deep) if write is None else write(self, each, deep))
+            node_of_it = self._scalar(each, kind)
+            nodes.append(self._composed(each, kind, deep) if node_of_it is None else node_of_it)
         return node
 
     def _entries(self, thing: dict[Any, Any], name: str, deep: int) -> Node:
         size = dict.__len__(thing)
         node: Node = {"type": name, "size": size}
-        self.left -= _EACH + _EACH + len(name)
+        self.left -= EACH + EACH + len(name)
         if deep >= self._depth and size:
             node["cut"] = "depth"
             return node
@@ -359,7 +171,7 @@ class Representer:
             return node
         found: list[tuple[Any, Any]] = []
         node["entries"] = entries = []
-        known = self._known
+        keys = self._keys
         if not _draw(found, islice(dict.items(thing), self._most_items)):
             node["note"] = "changed meanwhile"
         if len(found) < size:
@@ -369,15 +181,21 @@ class Representer:
             if self.left <= self._mark and self.is_spent():
                 node["cut"] = self._spent
                 break
-            hidden = known.get(key) if type(key) is str else None
-            if hidden is None:
-                hidden = self._hides_key(key)
-            under = self._str(key, deep) if type(key) is str else self._node(key, deep)
+            known = keys.get(key) if type(key) is str else None
+            if known is None:
+                before = self.left
+                hidden, under = self._hides_key(key), self._node(key, deep)
+                if type(key) is str:
+                    self._remember_key(key, hidden, under, before - self.left)
+            else:
+                hidden, under, size = known
+                self.left -= size
             if hidden:
                 entries.append([under, self._redacted(each)])
                 continue
-            write = _EXACT.get(id(type(each)))
-            entries.append([under, self._other(each, deep) if write is None else write(self, each, deep)])
+            kind = type(each)
+            node_of_it = self._scalar(each, kind)
+            entries.append([under, self._composed(each, kind, deep) if node_of_it is None else node_of_it])
         return node
 
     def _hides_key(self, key: object) -> bool:
@@ -385,8 +203,8 @@ class Representer:
         if type(key) is str:
             return self._hides(key)
         if type(key) is bytes:
-            return self._hides_name(key[: layouts.LONGEST_NAME].decode("latin-1"))
-        return issubclass(type(key), str) and self._hides_name(short(key))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            return self._hides(key[: layouts.LONGEST_NAME].decode("latin-1"))
+        return issubclass(type(key), str) and self._hides(short(key))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
     def _is_known(self, thing: object, node: Node, deep: int) -> bool:
         """Whether an object has been shown with as much of it as would be now. Gives it its number."""
@@ -403,17 +221,11 @@ class Representer:
 
     # everything else
 
-    def _other(self, thing: object, deep: int) -> Node:
-        kind = type(thing)
+    def _other(self, thing: object, kind: type, deep: int) -> Node:
         known = layouts.known.get(id(kind))
         made = known[1] if known is not None and known[0]() is kind else layout_of(kind)
         name = made.name
-        hidden = self._known_types.get(name)
-        if hidden is None:
-            if len(self._known_types) >= _MOST_KNOWN:
-                self._known_types.clear()
-            hidden = self._known_types[name] = self._hides_type(name)
-        if hidden:
+        if self._hides_type(name):
             return self._redacted(thing)
         if made.summary is not None and (summary := made.summary(thing)) is not None:
             return self._summary(name, summary)
@@ -436,13 +248,13 @@ class Representer:
     def _summary(self, name: str, summary: dict[str, str]) -> Node:
         if (text := summary.get("value")) is not None:
             return self._valued(name, text)
-        self.left -= _EACH + len(name)
+        self.left -= EACH + len(name)
         note = self.clean(summary["note"])
         return {"type": name, "note": note}
 
     def _instance(self, thing: object, deep: int, made: Layout, parts: list[tuple[str, Any]]) -> Node:
         node: Node = {"type": made.name}
-        self.left -= _EACH + len(made.name)
+        self.left -= EACH + len(made.name)
         if self._calls_user_code and self._shows:
             return self._asked(thing, made.name)
         parts = self._parts(thing, made, parts)
@@ -492,14 +304,14 @@ class Representer:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it raises must not end the program here
             return {"type": name, "note": f"its __repr__ raised {type_name(type(error))}"}
-        return self._valued(name, str.__getitem__(text, slice(0, self._length + _MARGIN)))
+        return self._valued(name, str.__getitem__(text, slice(0, self._length + MARGIN)))
 
     def _mapped(self, thing: Any, name: str, deep: int) -> Node:
         """A read-only view does not say of what; the collector is told."""
         inner = gc.get_referents(thing)
         if len(inner) == 1 and type(inner[0]) is dict:
             return self._entries(inner[0], name, deep)
-        self.left -= _EACH + len(name)
+        self.left -= EACH + len(name)
         return {"type": name}
 
     def _error(self, thing: Any, name: str, deep: int) -> Node:
@@ -529,22 +341,6 @@ _ARGUMENTS: Any = BaseException.__dict__["args"]
 _CAUSES: tuple[tuple[str, Any], ...] = tuple(
     (name, BaseException.__dict__[name]) for name in ("__cause__", "__context__")
 )
-
-_Exact = Callable[[Representer, Any, int], Node]
-_EXACT: dict[int, _Exact] = {
-    id(type(None)): Representer._none,
-    id(bool): Representer._bool,
-    id(int): Representer._int,
-    id(float): Representer._float,
-    id(str): Representer._str,
-    id(bytes): Representer._bytes,
-    id(bytearray): Representer._bytearray,
-    id(list): Representer._list,
-    id(tuple): Representer._tuple,
-    id(set): Representer._set,
-    id(dict): Representer._dict,
-}
-"""By id: the `__hash__` of a type may be its metaclass's."""
 
 _OfBase = Callable[[Representer, Any, str, int], Node]
 

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from sonde_agent.tap.probes.representer import Limits, Representer
+from sonde_agent.tap.probes.allowance import Limits
+from sonde_agent.tap.probes.representer import Representer
 
 PLENTY = Limits(seconds=30.0)
 """For tests that are not about time: the machine may be busy."""

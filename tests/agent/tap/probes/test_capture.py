@@ -15,7 +15,7 @@ import pytest
 
 from sonde_agent.redaction import Redaction
 from sonde_agent.tap.probes import capture
-from sonde_agent.tap.probes.representer import Limits
+from sonde_agent.tap.probes.allowance import Limits
 from sonde_expressions import compile_expression
 from tests.agent.tap.probes.looking import PLENTY, Foreseen, alive, canary_of, touched
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonde_agent.tap.probes.representer import Limits, Representer
+from sonde_agent.tap.probes.allowance import Limits
+from sonde_agent.tap.probes.representer import Representer
 from tests.agent.tap.probes.looking import PLENTY, Foreseen, alive, canary_of, fields, node, touched
 
 

@@ -38,9 +38,10 @@ class Snapshot:
             },
             tools.limits.bytes,
         )
-        errors = [each["error"] for each in captured.get("expressions", ()) if "error" in each]
-        for reason in errors[:1]:
-            tools.fail(reason)
+        if self._expressions:
+            errors = [each["error"] for each in captured["expressions"] if "error" in each]
+            for reason in errors[:1]:
+                tools.fail(reason)
         return True  # the rest of it is there
 
     def measured(self) -> dict[str, Any] | None:

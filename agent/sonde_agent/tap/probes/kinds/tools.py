@@ -9,9 +9,10 @@ from sonde_agent.redaction import Redaction
 from sonde_agent.tap import redacting
 from sonde_agent.tap.errors import CallRefused
 from sonde_agent.tap.identity import plain
+from sonde_agent.tap.probes.allowance import Limits
 from sonde_agent.tap.probes.expressions import Expression
 from sonde_agent.tap.probes.frames import let_go
-from sonde_agent.tap.probes.representer import Limits, Representer
+from sonde_agent.tap.probes.representer import Representer
 
 Event = dict[str, Any]
 

@@ -4,10 +4,10 @@ from time import time
 from types import FrameType
 from typing import Any
 
+from sonde_agent.tap.probes.allowance import Node
 from sonde_agent.tap.probes.expressions import Expression
 from sonde_agent.tap.probes.frames import where
 from sonde_agent.tap.probes.kinds.tools import Tools, value_of
-from sonde_agent.tap.probes.representer import Node
 from sonde_expressions import ExpressionFailed
 
 
