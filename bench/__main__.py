@@ -14,10 +14,13 @@ from bench import (
     breakpoints,
     cycles,
     evaluate,
+    fleet,
     idle,
     importing,
     operations,
     probes,
+    reconnect,
+    relay,
     slowdown,
     stopping,
 )
@@ -35,8 +38,14 @@ COMPARISONS: Mapping[str, tuple[Callable[[], Awaitable[Report]], str]] = {
     "breakpoints": (breakpoints.measure, "breakpoints that do not stop, beside debugpy's own and none"),
     "probes": (
         probes.measure,
-        "one hit of a probe, beside debugpy's conditional breakpoint, logpoint and stop",
+        "one hit of a probe, beside debugpy's conditional breakpoint, logpoint and stop, and ddtrace",
     ),
+    "relay": (
+        relay.measure,
+        "events from MQTT to WebSocket viewers, beside Mosquitto and NATS by themselves",
+    ),
+    "fleet": (fleet.measure, "5,000 agents with metrics on one broker, beside Mosquitto by itself"),
+    "reconnect": (reconnect.measure, "1,000 agents and 1,000 viewers cut off at once, beside Mosquitto's"),
     "slowdown": (slowdown.measure, "busy loops with the tap idle, attached and detached, beside none"),
 }
 

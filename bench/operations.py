@@ -1,7 +1,7 @@
 """What it costs to measure an operation, beside an empty block and a histogram of prometheus_client.
 
 CPU time of one thread, the counting included, in fresh interpreters, the quickest of several rounds. The peer is measured where
-it can be imported: from SONDE_BENCH_PEERS (`3.12=/path/to/site-packages`, separated like PATH).
+it can be imported: in what SONDE_BENCH_PEERS names, see `peers`.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ import os
 import sys
 from pathlib import Path
 
+from bench.peers import named
 from bench.report import Figure, Report
 from tests.support.debuggee import interpreters
 
-_PEERS_VARIABLE = "SONDE_BENCH_PEERS"
 _ROOT = Path(__file__).parent.parent
 
 
 async def measure() -> Report:
-    peers = dict(each.split("=", 1) for each in os.environ.get(_PEERS_VARIABLE, "").split(os.pathsep) if each)
+    peers = named()
     figures: list[Figure] = []
     for version, python in interpreters().items():
         taken = await _measured(python, peers.get(version))

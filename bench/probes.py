@@ -1,8 +1,9 @@
 """What one hit of a probe costs the program, beside what debugpy has for the same: a conditional breakpoint that does not hold, a
-logpoint, and stop, inspect, continue.
+logpoint, and stop, inspect, continue; and beside the probes of ddtrace, Datadog's library, where that can be installed.
 
 Each figure is what a pass of the function takes longer than without anything. The peer is `debugpy.listen()` with a DAP client at
-its adapter's port. Told apart is what one pass takes (`p50`, `p99`) and what one of many does.
+its adapter's port. Told apart is what one pass takes (`p50`, `p99`) and what one of many does. What a hit brought becomes JSON in the
+program's own thread with ddtrace, and in the tap's with ours: that is not part of the figure.
 """
 
 import json
@@ -11,6 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from bench import datadog
 from bench.dap import Client
 from bench.report import Figure, Report
 from bench.site import program
@@ -40,12 +42,14 @@ async def measure() -> Report:
     figures: list[Figure] = []
     for version, python in interpreters().items():
         figures += await _measured_on(version, python)
-    return Report("one hit of a probe", "debugpy.listen() with its adapter", tuple(figures))
+    return Report(
+        "one hit of a probe", f"debugpy.listen() with its adapter, and {datadog.REQUIREMENT}", tuple(figures)
+    )
 
 
 async def _measured_on(version: str, python: str) -> list[Figure]:
-    probed = program("probed.py")
-    path = os.pathsep.join((str(_ROOT / "agent"), str(_ROOT / "wire")))
+    probed, served = program("probed.py"), program("served.py")
+    path = os.pathsep.join((str(_ROOT / "agent"), str(_ROOT / "wire"), str(_ROOT)))
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path}
     async with AsyncExitStack() as stack:
         plain = await stack.enter_async_context(running(python, str(probed.path), env=environment))
@@ -58,12 +62,19 @@ async def _measured_on(version: str, python: str) -> list[Figure]:
         client = await Client.dial(port)
         stack.callback(client.close)
 
-        ours = await _probes(plain, probed)
-        theirs = await _debugpy(listening, client, probed)
+        ours = await _probes(plain, served)
+        theirs = await _debugpy(listening, client, served)
+    theirs |= {
+        f"ddtrace: {name}": value for name, value in (await datadog.hits(version, python, served)).items()
+    }
     titles = {
         "debugpy: condition that does not hold": "false condition",
         "debugpy: logpoint": "log",
         "debugpy: stop, inspect, continue": "snapshot",
+        "ddtrace: condition that does not hold": "false condition",
+        "ddtrace: metric": "counter",
+        "ddtrace: log": "log",
+        "ddtrace: snapshot": "snapshot",
     }
     figures = [
         Figure(
@@ -72,14 +83,15 @@ async def _measured_on(version: str, python: str) -> list[Figure]:
             "ratio",
         )
         for theirs_name, ours_name in titles.items()
+        if theirs_name in theirs
     ]
     figures += [Figure(f"{version} {name}", value, "us") for name, value in {**ours, **theirs}.items()]
     return figures
 
 
-async def _probes(process: Running, probed: Program) -> dict[str, float]:
-    place = {"type": "line", "path": str(probed.path), "line": probed.line("probe here")}
-    never = {**place, "line": probed.line("never reached")}
+async def _probes(process: Running, served: Program) -> dict[str, float]:
+    place = {"type": "line", "path": str(served.path), "line": served.line("probe here")}
+    never = {**place, "line": served.line("never reached")}
     many, few = await _ask(process, None, _MANY), await _ask(process, None, _FEW)
     found = {}
     for name, (spec, passes, which) in _PROBES.items():
@@ -92,7 +104,7 @@ async def _probes(process: Running, probed: Program) -> dict[str, float]:
     return found
 
 
-async def _debugpy(process: Running, client: Client, probed: Program) -> dict[str, float]:
+async def _debugpy(process: Running, client: Client, served: Program) -> dict[str, float]:
     await client.request("initialize", adapterID="python", pathFormat="path", clientID="bench")
     attaching = client.send("attach", justMyCode=False)
     await client.event("initialized")
@@ -103,8 +115,8 @@ async def _debugpy(process: Running, client: Client, probed: Program) -> dict[st
     async def breakpoint_(line: str, **options: str) -> None:
         await client.request(
             "setBreakpoints",
-            source={"path": str(probed.path)},
-            breakpoints=[{"line": probed.line(line), **options}],
+            source={"path": str(served.path)},
+            breakpoints=[{"line": served.line(line), **options}],
         )
 
     found = {}

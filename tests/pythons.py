@@ -1,5 +1,6 @@
 """The CPythons of this machine that Sonde is tested and measured on, each with an environment of its own."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -33,8 +34,16 @@ def interpreters() -> dict[str, str]:
 
 
 def environment_of(version: str, base: str) -> str | None:
-    """The interpreter of a virtual environment with the agent and pytest in it; None when it cannot be made."""
+    """The interpreter of a virtual environment with the agent and pytest in it; None when it cannot be made. Tests and a
+    bench that begin together wait for one another."""
     home = ROOT / ".venvs" / version
+    home.parent.mkdir(exist_ok=True)
+    with (home.parent / f"{version}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _environment_in(home, version, base)
+
+
+def _environment_in(home: Path, version: str, base: str) -> str | None:
     python, stamp = home / "bin" / "python", home / ".installed"
     wanted = (ROOT / "requirements-test.lock").read_text() + (ROOT / "pyproject.toml").read_text()
     if stamp.is_file() and stamp.read_text() == wanted:

@@ -114,7 +114,7 @@ def main() -> None:
     told["in task"] = asyncio.run(in_task(plainly))
     told["async"] = asyncio.run(in_task(asynchronously))
     with suppress(ImportError):
-        from prometheus_client import Histogram  # type: ignore[import-not-found] # where it is installed
+        from prometheus_client import Histogram
 
         histogram = Histogram("charge_card_seconds", "of the comparison")
 

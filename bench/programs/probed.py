@@ -1,64 +1,12 @@
-"""A function that is passed again and again. Each line on standard input is JSON: `probe` (a specification, or null) and
-`passes`; the answer is the microseconds of one pass: `mean` of the quickest of some rounds, `p50` and `p99` of single ones. With
-`listen`, under debugpy.listen(), whose port it prints first.
-
-It runs in a thread, whose stack is short, as that of most workers is.
+"""`serve`, passed again and again with a probe of ours, or none. Each line on standard input is JSON: `probe` (a specification,
+or null) and `passes`; the answer is what `passing` says. With `listen`, under debugpy.listen(), whose port it prints first.
 """
 
 import json
 import sys
-import threading
-import time
 from typing import Any
 
-_ROUNDS = 7
-SINGLE: list[float] = []
-MEANS: list[float] = []
-"""Of the module, so that they are in no frame that is shown."""
-
-
-def serve(number: int, never: bool) -> float:
-    name = "order"
-    price = 12.5
-    items = ["tea", "milk"]
-    order = {"name": name, "price": price}
-    paid = True
-    rest = None
-    if never:
-        rest = number  # never reached
-    return price if rest is None and paid and items and order else 0.0  # probe here
-
-
-def passes(many: int) -> float:
-    began = time.thread_time()  # what the processor does; others share it
-    for number in range(many):
-        serve(number, False)
-    return (time.thread_time() - began) / many * 1e6
-
-
-def one_by_one(many: int) -> None:
-    for number in range(many):
-        began = time.perf_counter_ns()
-        serve(number, False)
-        SINGLE.append((time.perf_counter_ns() - began) / 1000)
-
-
-def measured(many: int) -> None:
-    MEANS.append(min(passes(many) for _ in range(_ROUNDS)))
-    one_by_one(min(many, 1000))
-
-
-def in_thread(many: int) -> dict[str, float]:
-    SINGLE.clear()
-    thread = threading.Thread(target=measured, args=(many,))
-    thread.start()
-    thread.join()
-    SINGLE.sort()
-    return {
-        "mean": MEANS.pop(),
-        "p50": SINGLE[len(SINGLE) // 2],
-        "p99": SINGLE[int(len(SINGLE) * 0.99)],
-    }
+from bench.programs.passing import in_thread
 
 
 def probed(spec: dict[str, Any] | None, many: int) -> dict[str, float]:
