@@ -68,9 +68,9 @@ bench: $(VENV)/.dev
 lock: $(VENV)/.dev
 	@$(BIN)/python -m pip install --quiet uv
 	compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url pyproject.toml "$$@"; }
-	compile --extra agent --extra broker --extra viewer -o requirements.lock
+	compile --extra agent --extra broker --extra postgres --extra viewer -o requirements.lock
 	compile --extra agent --group test -c requirements.lock -o requirements-test.lock
-	compile --extra agent --extra broker --extra viewer --group dev -c requirements.lock -o requirements-dev.lock
+	compile --extra agent --extra broker --extra postgres --extra viewer --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .venvs viewer/web/node_modules viewer/sonde_viewer/static

@@ -41,7 +41,15 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_every_topic_is_a_channel() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
-    marked = {"{namespace}": "n", "{service}": "s", "{instance}": "i", "{broker}": "b", "{probe}": "p"}
+    shard = topics.shard_of(Address("n", "s", "i"))
+    marked = {
+        "{shard}": shard,
+        "{namespace}": "n",
+        "{service}": "s",
+        "{instance}": "i",
+        "{broker}": "b",
+        "{probe}": "p",
+    }
     filled = set()
     for address in addresses:
         for parameter, level in marked.items():

@@ -34,6 +34,10 @@ def payload_of(golden: str) -> tuple[str, Any]:
             return message.format("events.notification"), notification("events", {"events": [value]})
         case "command":
             return message.format("Command"), value
+        case "events_read":
+            return "#/components/schemas/EventsRead", value
+        case "stored":
+            return message.format("EventsStored"), value
         case "reply":
             return message.format("Reply"), value
         case "probe":

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from sonde_wire import bus, codec, errors, local, looking, probes, rpc
+from sonde_wire import bus, codec, errors, history, local, looking, probes, rpc
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,6 +19,8 @@ BUS_MESSAGES: dict[str, Any] = {
     "metrics": bus.Metrics,
     "events": bus.EventBatch,
     "reply": bus.Reply,
+    "stored": bus.EventsStored,
+    "events_read": bus.EventsRead,
     "probe": probes.Probe,
     "probe_removed": probes.ProbeRemoved,
     "probe_report": probes.ProbeReport,
@@ -60,7 +62,7 @@ def tag_of(struct: type[msgspec.Struct]) -> str:
 def needed() -> Iterator[str]:
     yield from ("presence.online", "presence.ended", "presence.lost")
     yield from ("broker_presence.online", "broker_presence.lost")
-    yield from ("metrics", "events", "reply.result", "reply.failure", "site")
+    yield from ("metrics", "events", "stored", "reply.result", "reply.failure", "site")
     yield from ("probe_removed", "probe_report", "probe")
     yield from (f"probe.{tag_of(each)}" for each in get_args(probes.Kind) if each is not probes.Snapshot)
     yield from (f"event.{tag_of(each)}" for each in get_args(bus.AnyEvent))
@@ -96,7 +98,7 @@ def test_every_struct_of_the_wire_is_met_in_some_golden_file() -> None:
     }
     defined = {
         each
-        for module in (bus, looking, probes, rpc, local)
+        for module in (bus, history, looking, probes, rpc, local)
         for _, each in inspect.getmembers(module, inspect.isclass)
         if issubclass(each, msgspec.Struct) and each.__module__ == module.__name__
     }

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sonde_wire import logs
+from sonde_wire import Code, logs
+from sonde_wire.facts import facts, trace_of
 from sonde_wire.logs import LogSettings
 
 logger = logging.getLogger("sonde_test")
@@ -59,6 +60,39 @@ def test_a_line_of_json_is_an_object(capsys: pytest.CaptureFixture[str]) -> None
         "message": "look\nhere",
         "process": "prod/shop/1",
     }
+
+
+def test_facts_are_fields_of_json_and_not_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(format="json")
+    said = facts(viewer="v1", subject="ada", code=Code.NOT_FOUND, reason=None, level="forged")
+    logger.info("ada left", extra=said)
+    logs.of_process(logger, "prod/shop/1").info("ada left it", extra=said)
+    left, left_it = map(json.loads, capsys.readouterr().err.splitlines())
+    for line in (left, left_it):
+        assert (line["viewer"], line["subject"], line["code"]) == ("v1", "ada", "not_found")
+        assert line["level"] == "info"
+        assert "reason" not in line
+    assert left_it["process"] == "prod/shop/1"
+    set_up()
+    logger.info("ada left", extra=said)
+    assert capsys.readouterr().err.endswith("ada left\n")
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "trace"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None),
+        ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", None),
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", None),
+        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", None),
+        ("nonsense", None),
+        ("", None),
+    ],
+)
+def test_the_trace_of_a_caller_is_read_by_the_letter(traceparent: str, trace: str | None) -> None:
+    assert trace_of(traceparent) == trace
 
 
 def test_an_error_is_told_by_its_type_and_traced_where_we_are_wrong(

@@ -5,7 +5,6 @@ import gc
 import logging
 from typing import Self
 
-import aiomqtt
 import pytest
 
 from sonde_wire import mqtt
@@ -13,6 +12,8 @@ from sonde_wire import mqtt
 
 class Deaf:
     """Stands in for aiomqtt's client: each wait loses a cancellation, as `asyncio.wait_for` can on 3.11."""
+
+    v5 = False
 
     def __init__(self, *_: object, **__: object) -> None:
         self.left = False
@@ -30,10 +31,15 @@ class Deaf:
     async def __aexit__(self, *_: object) -> None:
         self.left = True
 
-    async def publish(self, *_: object, **__: object) -> None:
+    async def send(self, *_: object, **__: object) -> int:
         await self._wait()
+        return 0
 
-    async def subscribe(self, *_: object) -> None:
+    async def ask_for(self, *_: object, **__: object) -> list[int]:
+        await self._wait()
+        return [0]
+
+    async def unsubscribe(self, *_: object) -> None:
         await self._wait()
 
 
@@ -51,7 +57,7 @@ async def test_connecting_ends_when_told_to_and_says_goodbye(monkeypatch: pytest
         clients.append(Deaf())
         return clients[-1]
 
-    monkeypatch.setattr(aiomqtt, "Client", made)
+    monkeypatch.setattr(mqtt, "Client", made)
 
     async def work() -> None:
         async with mqtt.connect(mqtt.BusUrl("127.0.0.1", 1883), client_id="c"):
@@ -61,12 +67,12 @@ async def test_connecting_ends_when_told_to_and_says_goodbye(monkeypatch: pytest
     assert clients[0].left
 
 
-@pytest.mark.parametrize("what", ["publish", "subscribe"])
+@pytest.mark.parametrize("what", ["publish", "subscribe", "unsubscribe"])
 async def test_a_line_in_use_ends_when_told_to(what: str) -> None:
     line = mqtt.BusConnection(Deaf(), "here")  # type: ignore[arg-type] # as much of a client as is used
 
     async def work() -> None:
-        await (line.publish("t", b"") if what == "publish" else line.subscribe("t"))
+        await (line.publish("t", b"") if what == "publish" else getattr(line, what)("t"))
         raise AssertionError("went on after it was told to end")
 
     assert await _cancelled(asyncio.create_task(work()))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonde_wire.errors import WireError
-from sonde_wire.mqtt import PASSWORD_FILE_VARIABLE, BusLost, BusUrl, InvalidBusUrl
+from sonde_wire.mqtt import PASSWORD_FILE_VARIABLE, BusLost, BusUrl, InvalidBusUrl, Server
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,18 @@ from sonde_wire.mqtt import PASSWORD_FILE_VARIABLE, BusLost, BusUrl, InvalidBusU
         ("mqtt://agent@bus", BusUrl("bus", 1883, user="agent")),
         ("mqtt://agent:p%40ss%2Fw%3Ard@bus:1", BusUrl("bus", 1, user="agent", password="p@ss/w:rd")),
         ("MQTT://Bus.Example/", BusUrl("bus.example", 1883)),
+        ("mqtt://one,two:1884", BusUrl("one", 1883, further=(Server("two", 1884),))),
+        (
+            "mqtts://broker:a%2Cb%40c@one:1,[::1]:2,three",
+            BusUrl(
+                "one",
+                1,
+                tls=True,
+                user="broker",
+                password="a,b@c",
+                further=(Server("::1", 2), Server("three", 8883)),
+            ),
+        ),
     ],
 )
 def test_a_bus_url_is_read(text: str, url: BusUrl) -> None:
@@ -28,7 +40,10 @@ def test_a_bus_url_is_read(text: str, url: BusUrl) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "bus", "bus:1883", "http://bus", "mqtt://", "mqtt://:1883", "mqtt://bus:x", "mqtt://bus:70000"],
+    [
+        *("", "bus", "bus:1883", "http://bus", "mqtt://", "mqtt://:1883", "mqtt://bus:x", "mqtt://bus:70000"),
+        *("mqtt://one,", "mqtt://,two", "mqtt://one,two:x", "mqtt://one,[::1"),
+    ],
 )
 def test_what_is_not_a_bus_url_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidBusUrl) as refusal:
@@ -42,8 +57,7 @@ def test_any_text_is_a_bus_url_or_is_refused(text: str) -> None:
         url = BusUrl.parse("mqtt://" + text)
     except InvalidBusUrl:
         return
-    assert 0 < url.port < 65536
-    assert url.host
+    assert all(0 < each.port < 65536 and each.host for each in url.servers)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +72,7 @@ def test_a_refusal_does_not_show_the_password(text: str) -> None:
 def test_the_server_is_shown_without_user_and_password() -> None:
     url = BusUrl.parse("mqtt://agent:hunter2@bus:1884")
     assert url.server == "bus:1884"
+    assert BusUrl.parse("mqtt://agent:hunter2@bus:1884,other").server == "bus:1884,other:1883"
     assert "hunter2" not in str(BusLost(url.server, "connection refused"))
 
 

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonde_wire import topics
-from sonde_wire.addresses import Address
+from sonde_wire.addresses import Address, Selector
 from sonde_wire.topics import Channel
 
 ADDRESS = Address("prod", "shop", "web-1")
+SHARD = topics.shard_of(ADDRESS)
 levels = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", fullmatch=True)
 
 
@@ -49,12 +50,14 @@ def test_any_topic_is_read_or_not_but_never_an_error(parts: list[str]) -> None:
 @pytest.mark.parametrize(
     "topic",
     [
-        "sonde/v1/process/prod/shop/web-1",
-        "sonde/v1/process/prod/shop/web-1/other",
-        "sonde/v1/process/prod/shop/web-1/events/more",
-        "sonde/v2/process/prod/shop/web-1/events",
-        "sonde/v1/process/Prod/shop/web-1/events",
-        "/sonde/v1/process/prod/shop/events",
+        f"sonde/v1/process/{SHARD}/prod/shop/web-1",
+        f"sonde/v1/process/{SHARD}/prod/shop/web-1/other",
+        f"sonde/v1/process/{SHARD}/prod/shop/web-1/events/more",
+        f"sonde/v2/process/{SHARD}/prod/shop/web-1/events",
+        f"sonde/v1/process/{SHARD}/Prod/shop/web-1/events",
+        f"/sonde/v1/process/{SHARD}/prod/shop/events",
+        "sonde/v1/process/prod/shop/web-1/events",
+        f"sonde/v1/process/{(int(SHARD, 16) + 1) % 16:x}/prod/shop/web-1/events",
         "sonde/v1/broker/b/presence",
     ],
 )
@@ -72,9 +75,32 @@ def test_other_topics_are_not_a_broker_presence(topic: str) -> None:
 @pytest.mark.parametrize("channel", list(Channel))
 def test_the_filter_of_a_channel_matches_that_channel_alone(channel: Channel) -> None:
     matched = {
-        each for each in Channel if matches(topics.all_processes(channel), topics.of_process(ADDRESS, each))
+        each for each in Channel if matches(topics.processes(channel), topics.of_process(ADDRESS, each))
     }
     assert matched == {channel}
+
+
+@given(
+    st.builds(Address, levels, levels, levels), st.sampled_from(["*/*/*", "a*/b/*", "*/shop/*", "prod/*/c*"])
+)
+def test_the_filter_of_a_selector_matches_whatever_the_selector_does(address: Address, text: str) -> None:
+    selector = Selector.parse(text)
+    topic = topics.of_process(address, Channel.EVENTS)
+    if selector.matches(address):
+        assert matches(topics.processes(Channel.EVENTS, selector), topic)
+    for shard in topics.SHARDS:
+        found = matches(topics.processes(Channel.EVENTS, shard=shard), topic)
+        assert found == (shard == topics.shard_of(address))
+
+
+def test_the_filter_of_one_process_is_its_topic() -> None:
+    one = Selector("prod", "shop", "web-1")
+    assert topics.processes(Channel.METRICS, one) == topics.of_process(ADDRESS, Channel.METRICS)
+
+
+def test_processes_are_spread_over_the_shards() -> None:
+    shards = [topics.shard_of(Address("prod", "shop", f"web-{number}")) for number in range(1600)]
+    assert all(60 < shards.count(each) < 150 for each in topics.SHARDS)
 
 
 def test_the_filter_of_brokers_matches_their_presence_alone() -> None:
@@ -93,8 +119,9 @@ def test_an_agent_may_publish_what_it_tells_and_answers_and_no_broker_presence()
     assert not agent_may(topics.AGENT_MAY_PUBLISH, topics.presence_of_broker("b"))
 
 
-def test_an_agent_may_subscribe_to_commands_and_broker_presence_and_nothing_else() -> None:
-    assert agent_may(topics.AGENT_MAY_SUBSCRIBE, topics.of_process(ADDRESS, Channel.COMMANDS))
+def test_an_agent_may_subscribe_to_what_is_for_it_and_nothing_else() -> None:
+    for channel in (Channel.COMMANDS, Channel.STORED):
+        assert agent_may(topics.AGENT_MAY_SUBSCRIBE, topics.of_process(ADDRESS, channel))
     assert agent_may(topics.AGENT_MAY_SUBSCRIBE, topics.presence_of_broker("b"))
     for channel in (Channel.PRESENCE, Channel.EVENTS, Channel.METRICS):
         assert not agent_may(topics.AGENT_MAY_SUBSCRIBE, topics.of_process(ADDRESS, channel))

@@ -93,6 +93,23 @@ class Selector(Struct, frozen=True):
             and _level_matches(self.instance, address.instance)
         )
 
+    @property
+    def address(self) -> Address | None:
+        """The one process that it names, when it has no `*`."""
+        if any(level.endswith("*") for level in (self.namespace, self.service, self.instance)):
+            return None
+        return Address(self.namespace, self.service, self.instance)
+
+    def narrowed(self, other: "Selector") -> "Selector | None":
+        """What both match; None when no process could match both."""
+        if not self.overlaps(other):
+            return None
+        return Selector(
+            _narrower(self.namespace, other.namespace),
+            _narrower(self.service, other.service),
+            _narrower(self.instance, other.instance),
+        )
+
     def overlaps(self, other: "Selector") -> bool:
         """Whether a process could match both."""
         return all(
@@ -112,6 +129,13 @@ def _levels_overlap(one: str, other: str) -> bool:
     if one.endswith("*") and other.endswith("*"):
         return one[:-1].startswith(other[:-1]) or other[:-1].startswith(one[:-1])
     return _level_matches(one, other) if one.endswith("*") else _level_matches(other, one)
+
+
+def _narrower(one: str, other: str) -> str:
+    """Of two levels that overlap, the one that the other contains."""
+    if one.endswith("*") and other.endswith("*"):
+        return max(one, other, key=len)
+    return other if one.endswith("*") else one
 
 
 def _level_matches(pattern: str, level: str) -> bool:

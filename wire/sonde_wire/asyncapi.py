@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import Raw, Struct
 
-from sonde_wire import bus, looking, probes, rpc, topics
+from sonde_wire import bus, history, looking, probes, rpc, topics
 from sonde_wire.addresses import Address
 from sonde_wire.errors import Failure
 from sonde_wire.topics import Channel
@@ -39,10 +39,12 @@ _RESULTS = (
     looking.Modules,
     looking.Runtime,
     looking.Diagnosis,
+    bus.EventsRead,
 )
 _DAP = "of the Debug Adapter Protocol, in its own shape"
 
 _PARAMETERS = {
+    "shard": "First hexadecimal digit of the SHA-256 of the three next levels with slashes between them",
     "namespace": "First level of the process's address",
     "service": "Second level of the process's address",
     "instance": "Third level of the process's address",
@@ -66,8 +68,11 @@ class _Topic(Struct, frozen=True, kw_only=True):
 
 
 def _of_process(channel: Channel) -> str:
-    levels = topics.of_process(Address("namespace", "service", "instance"), channel).split("/")
-    return "/".join(f"{{{level}}}" if level in _PARAMETERS else level for level in levels)
+    root, version, kind, _, *levels = topics.of_process(
+        Address("namespace", "service", "instance"), channel
+    ).split("/")
+    named = (f"{{{level}}}" if level in _PARAMETERS else level for level in ("shard", *levels))
+    return "/".join((root, version, kind, *named))
 
 
 _TOPICS = (
@@ -119,6 +124,13 @@ _TOPICS = (
         message=bus.Command,
         summary="What a viewer asks of a process; answered on the broker's reply topic.",
         correlation="id",
+    ),
+    _Topic(
+        name="processStored",
+        address=_of_process(Channel.STORED),
+        action="send",
+        message=bus.EventsStored,
+        summary="What the history has of a process's events, so that its sidecar need not keep them.",
     ),
     _Topic(
         name="brokerReplies",
@@ -394,9 +406,12 @@ def _inside_raw() -> Mapping[tuple[type[Struct], str], Json]:
         (bus.EventBatch, "events"): events,
         (rpc.EventItems, "events"): events,
         (rpc.ProbeResults, "events"): events,
+        (history.EventPage, "events"): events,
+        (bus.EventsRead, "events"): events,
         (rpc.PresenceItems, "presence"): {"type": "array", "items": _reference(bus.Presence)},
         (rpc.MetricItems, "metrics"): {"type": "array", "items": _reference(bus.Metrics)},
         (bus.DapEvent, "message"): event,
+        (bus.Output, "message"): event,
         (bus.Dap, "request"): request,
         (rpc.DapCall, "request"): request,
         (bus.SessionState, "capabilities"): {"type": "object", "description": f"Capabilities {_DAP}"},

@@ -47,6 +47,8 @@ class SessionInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     viewer: str
     """The viewer's subject, from its token."""
     opened: float
+    name: str = ""
+    """What the viewer calls it."""
 
 
 class Presence(BusMessage, frozen=True, kw_only=True, tag="presence"):
@@ -87,7 +89,88 @@ class BrokerPresence(
     broker: str
     state: Literal["online", "lost"]
     time: float
+    store: str | None = None
+    """The identity of the history that it writes into. Brokers that share one divide the shards among them; sidecars
+    keep what is not acknowledged while some broker has one."""
     cause: str | None = None
+
+
+# Metrics ----------------------------------------------------------------------------------------------------
+
+
+class Duration(Struct, frozen=True, kw_only=True):
+    """Seconds. The percentiles are estimates within 5 %."""
+
+    average: float
+    least: float
+    most: float
+    p50: float
+    p90: float
+    p99: float
+
+
+class Counts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of operations that have ended. An operation that was cancelled is no error."""
+
+    ended: int = 0
+    errors: int = 0
+    cancelled: int = 0
+    scope_errors: int = 0
+    """Operations that swallowed a cancellation: they ended well although they had been cancelled."""
+    success_rate: float | None = None
+    """Of those not cancelled, 0 to 1; absent when there are none."""
+    error_rate: float | None = None
+    duration: Duration | None = None
+
+
+class OperationMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the program measures by `sonde_agent.operation(name)`."""
+
+    name: str
+    active: int = 0
+    """Begun and not ended."""
+    total: Counts
+    """Since the process started."""
+    last_minute: Counts
+    error_types: dict[str, int] = {}
+    """Errors by exception class since the start; the rarest are counted under `_OTHER`."""
+
+
+class Peaks(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The highest of each that was sampled of a boot."""
+
+    cpu_percent: float | None = None
+    memory_rss: int | None = None
+    threads: int | None = None
+    open_fds: int | None = None
+    event_loop_lag: float | None = None
+
+
+class Metrics(BusMessage, frozen=True, kw_only=True, tag="metrics"):
+    """What the process used, sampled each second. A field that could not be read is absent, and
+    `unavailable` says why; it is never a wrong number."""
+
+    boot: BootId
+    time: float
+    cpu_percent: float | None = None
+    """Of one core: 200.0 is two cores busy."""
+    memory_rss: int | None = None
+    threads: int | None = None
+    open_fds: int | None = None
+    context_switches_voluntary: int | None = None
+    context_switches_involuntary: int | None = None
+    children: int | None = None
+    gc_collections: int | None = None
+    """Since the start, of all generations; also the next two."""
+    gc_collected: int | None = None
+    gc_uncollectable: int | None = None
+    event_loop_lag: float | None = None
+    """Seconds that the slowest running asyncio loop took to get to something that was due; absent without one."""
+    operations: tuple[OperationMetrics, ...] = ()
+    peaks: Peaks | None = None
+    operations_dropped: int = 0
+    """Operations that were not counted because there were too many names."""
+    unavailable: dict[str, str] = {}
 
 
 # Events ---------------------------------------------------------------------------------------------------
@@ -108,12 +191,16 @@ class ProcessStarted(Event, frozen=True, kw_only=True, tag="process_started"):
     pid: int
 
 
-class ProcessEnded(Event, frozen=True, kw_only=True, tag="process_ended"):
+class ProcessEnded(Event, frozen=True, kw_only=True, tag="process_ended", omit_defaults=True):
     exit: Exit
+    metrics: Metrics | None = None
+    """Its last sample, with the peaks: what is left to be read of it in a report."""
 
 
-class SessionOpened(Event, frozen=True, kw_only=True, tag="session_opened"):
+class SessionOpened(Event, frozen=True, kw_only=True, tag="session_opened", omit_defaults=True):
     viewer: str
+    name: str = ""
+    metadata: dict[str, str] = {}
 
 
 class SessionClosed(Event, frozen=True, kw_only=True, tag="session_closed"):
@@ -181,6 +268,27 @@ class DapEvent(Event, frozen=True, kw_only=True, tag="dap"):
     message: Raw
 
 
+class StopLocated(Event, frozen=True, kw_only=True, tag="stop_located"):
+    """Where a thread stands, which DAP's `stopped` before it does not say; not told when the thread ran on before that
+    was known. A session that is opened while a thread stands is told once more, it alone."""
+
+    thread: int
+    reason: str
+    """DAP's, of `stopped`: breakpoint, step, exception, pause, goto, ..."""
+    line: int
+    function: str
+    path: str | None = None
+    """None where there is no source."""
+
+
+class Output(Event, frozen=True, kw_only=True, tag="output"):
+    """DAP's `output` event, in its own shape: what evaluations and log messages of breakpoints print, and what the
+    debugger has to say. What the program itself writes to stdout and stderr is not in it: the debugger leaves both
+    where they are. It is a topic of its own for viewers, because it can be much and carries values."""
+
+    message: Raw
+
+
 class ProbeChanged(Event, frozen=True, kw_only=True, tag="probe_changed"):
     """A probe has another state in this process than before."""
 
@@ -232,11 +340,17 @@ AnyEvent = (
     | LeaseChanged
     | BreakpointsChanged
     | DapEvent
+    | StopLocated
+    | Output
     | ProbeChanged
     | SnapshotTaken
     | ProbeLogged
     | WatchChanged
 )
+
+
+WITH_VALUES = frozenset({"output", "snapshot_taken", "probe_logged", "watch_changed", "probe_changed"})
+"""The kinds of events that carry values of programs, a probe's state too, of a gauge or a failure: they need `inspect`."""
 
 
 class EventBatch(BusMessage, frozen=True, kw_only=True, tag="events"):
@@ -246,70 +360,16 @@ class EventBatch(BusMessage, frozen=True, kw_only=True, tag="events"):
     first: SequenceNumber
     last: SequenceNumber
     events: tuple[Raw, ...]
+    oldest: SequenceNumber = 1
+    """The oldest that the sidecar still has; what is older, and stored nowhere, is lost."""
 
 
-class Duration(Struct, frozen=True, kw_only=True):
-    """Seconds. The percentiles are estimates within 5 %."""
-
-    average: float
-    least: float
-    most: float
-    p50: float
-    p90: float
-    p99: float
-
-
-class Counts(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of operations that have ended. An operation that was cancelled is no error."""
-
-    ended: int = 0
-    errors: int = 0
-    cancelled: int = 0
-    scope_errors: int = 0
-    """Operations that swallowed a cancellation: they ended well although they had been cancelled."""
-    success_rate: float | None = None
-    """Of those not cancelled, 0 to 1; absent when there are none."""
-    error_rate: float | None = None
-    duration: Duration | None = None
-
-
-class OperationMetrics(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the program measures by `sonde_agent.operation(name)`."""
-
-    name: str
-    active: int = 0
-    """Begun and not ended."""
-    total: Counts
-    """Since the process started."""
-    last_minute: Counts
-    error_types: dict[str, int] = {}
-    """Errors by exception class since the start; the rarest are counted under `_OTHER`."""
-
-
-class Metrics(BusMessage, frozen=True, kw_only=True, tag="metrics"):
-    """What the process used, sampled each second. A field that could not be read is absent, and
-    `unavailable` says why; it is never a wrong number."""
+class EventsStored(BusMessage, frozen=True, kw_only=True, tag="stored"):
+    """What the history has of a boot: each event up to `upto` is in it, or lost for good. To a sidecar that has sent more
+    it says where to begin again."""
 
     boot: BootId
-    time: float
-    cpu_percent: float | None = None
-    """Of one core: 200.0 is two cores busy."""
-    memory_rss: int | None = None
-    threads: int | None = None
-    open_fds: int | None = None
-    context_switches_voluntary: int | None = None
-    context_switches_involuntary: int | None = None
-    children: int | None = None
-    gc_collections: int | None = None
-    """Since the start, of all generations; also the next two."""
-    gc_collected: int | None = None
-    gc_uncollectable: int | None = None
-    event_loop_lag: float | None = None
-    """Seconds that the slowest running asyncio loop took to get to something that was due; absent without one."""
-    operations: tuple[OperationMetrics, ...] = ()
-    operations_dropped: int = 0
-    """Operations that were not counted because there were too many names."""
-    unavailable: dict[str, str] = {}
+    upto: Annotated[int, Meta(ge=0)]
 
 
 # Commands and replies -------------------------------------------------------------------------------------
@@ -321,6 +381,8 @@ class Operation(Struct, frozen=True, kw_only=True, tag_field="type", omit_defaul
 
 class OpenSession(Operation, frozen=True, kw_only=True, tag="session.open"):
     session: str
+    name: str = ""
+    metadata: dict[str, str] = {}
 
 
 class CloseSession(Operation, frozen=True, kw_only=True, tag="session.close"):
@@ -383,6 +445,13 @@ class Diagnose(Operation, frozen=True, kw_only=True, tag="process.diagnose"):
     """Of the file as the asker has it."""
 
 
+class ReadEvents(Operation, frozen=True, kw_only=True, tag="process.events"):
+    """The events after `after` up to `upto` that the sidecar still has of this boot, as many as one answer may carry."""
+
+    after: Annotated[int, Meta(ge=0)]
+    upto: SequenceNumber
+
+
 AnyOperation = (
     OpenSession
     | CloseSession
@@ -396,6 +465,7 @@ AnyOperation = (
     | ListModules
     | ReadRuntime
     | Diagnose
+    | ReadEvents
 )
 
 
@@ -405,6 +475,15 @@ class ViewerIdentity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str
     connection: str
     scopes: tuple[str, ...]
+
+
+class TraceContext(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of the caller, as it sent it (W3C Trace Context, https://www.w3.org/TR/trace-context/)."""
+
+    traceparent: Annotated[
+        str, Meta(pattern=rf"^[0-9a-f]{{2}}-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{2}}{END}")
+    ]
+    tracestate: Annotated[str, Meta(max_length=512)] = ""
 
 
 class Command(BusMessage, frozen=True, kw_only=True, tag="command"):
@@ -419,6 +498,7 @@ class Command(BusMessage, frozen=True, kw_only=True, tag="command"):
     operation: AnyOperation
     boot: BootId | None = None
     """When present, only this boot of the process may execute it."""
+    trace: TraceContext | None = None
     authorization: str | None = None
     """Place of the broker's signature over this command (a compact JWS, RFC 7515)."""
 
@@ -436,6 +516,18 @@ class Reply(BusMessage, frozen=True, kw_only=True, tag="reply"):
 
 class Done(Struct, frozen=True, kw_only=True):
     """Nothing to tell but that it was done."""
+
+
+class EventsRead(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`events` are in order and without a hole. They begin after the asked number, or with `oldest` when that is later; there
+    are more up to `last` when the answer was full."""
+
+    boot: BootId
+    oldest: SequenceNumber
+    """The oldest that the sidecar still has."""
+    last: Annotated[int, Meta(ge=0)]
+    """Its newest; 0 before the first."""
+    events: tuple[Raw, ...] = ()
 
 
 class SessionState(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -2,15 +2,16 @@
 
     set_up(LogSettings(level="info", file="/var/log/sonde.log", format="json"))
     log = of_process(logging.getLogger(__name__), "prod/shop/1", cause="c-17")
-    log.info("the session of %s is open", viewer)
+    log.info("the session of %s is open", viewer, extra=facts.facts(viewer=viewer))
 
 info: a person did something; warning: a person should look; error: Sonde is wrong. A line of JSON:
 
     {"time": "2026-05-04T12:00:00.123Z", "level": "info", "logger": "...", "message": "...",
-     "process": "prod/shop/1", "cause": "c-17", "error": "ValueError", "traceback": "..."}
+     "process": "prod/shop/1", "cause": "c-17", "viewer": "v-1", "error": "ValueError", "traceback": "..."}
 
 `process` and `cause` are there where they are known, `error` where one is logged, and its traceback from level error
-on. Control characters in messages are escaped: what a process says must not look like a line of ours.
+on; the rest are the line's `facts`. Control characters in messages are escaped: what a process says must not look
+like a line of ours.
 """
 
 import json
@@ -26,6 +27,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from sonde_wire import facts
 from sonde_wire.errors import WireError
 
 LARGEST_FILE = 10 * 1024 * 1024
@@ -121,12 +123,14 @@ class JsonLines(logging.Formatter):
             line["process"] = process
         if cause:
             line["cause"] = cause
+        for name, value in getattr(record, facts.ATTRIBUTE, {}).items():
+            line.setdefault(name, value)
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             line["error"] = type(error).__name__
             if record.levelno >= logging.ERROR:
                 line["traceback"] = "".join(traceback.format_exception(error))
-        return json.dumps(line)
+        return json.dumps(line, default=str)
 
 
 def escaped(text: str) -> str:

@@ -1,157 +1,166 @@
 """The one face to the MQTT server, for sidecars and brokers alike: connect, publish, receive, come back.
 
-The protocol is aiomqtt's business. This module adds what both sides need in the same way: the URL, TCP_NODELAY
-(without it a QoS 1 round trip takes 42 ms), bounded queues, and reconnection with full jitter. MQTT 3.1.1 is
-spoken, which every server has.
+The protocol is aiomqtt's business (`mqtt_client`). This module adds what both sides need in the same way: MQTT 5 where
+the server has it and 3.1.1 where it does not, the nodes of a cluster one after the other, refusals that say what to do,
+and reconnection with full jitter.
 
 It is the one module of the wire that does I/O; import it only from a face.
 """
 
 import asyncio
 import logging
-import os
+import math
 import random
-import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Literal, Protocol
 
 import aiomqtt
-from msgspec import Struct
+from paho.mqtt.reasoncodes import ReasonCode
 
-from sonde_wire.errors import WireError
+from sonde_wire.mqtt_client import KEEPALIVE, Client, Ended, Expiries, Received, Unanswered, Will
+from sonde_wire.mqtt_errors import (
+    LOGIN_REFUSED,
+    NOT_AUTHORIZED,
+    QUOTA_EXCEEDED,
+    UNSUPPORTED_VERSION,
+    BusLost,
+    BusRefused,
+    reason,
+)
+from sonde_wire.mqtt_url import PASSWORD_FILE_VARIABLE, BusUrl, InvalidBusUrl, Server
+
+__all__ = [
+    "KEEPALIVE",
+    "PASSWORD_FILE_VARIABLE",
+    "BusConnection",
+    "BusLine",
+    "BusLost",
+    "BusRefused",
+    "BusUrl",
+    "InvalidBusUrl",
+    "Received",
+    "Server",
+    "Will",
+    "connect",
+    "stay_connected",
+]
 
 logger = logging.getLogger(__name__)
 
-PASSWORD_FILE_VARIABLE = "SONDE_BUS_PASSWORD_FILE"  # noqa: S105 - the name of a variable
-KEEPALIVE = 10
-"""Seconds. The server publishes the last will after 1.5 times as long a silence."""
-_INCOMING = 10_000
 _ABANDONED_WITHIN = 0.25
 """Seconds for a connection that nobody wants any more to be made or refused, so that it can be closed."""
 _BACKOFF_FIRST = 0.1
 _BACKOFF_MOST = 10.0
+_STEADY = 5.0
+"""Seconds after which a line that breaks is tried again as if it had never failed."""
+
+Version = Literal["5", "3.1.1"]
+
+_without_5: set[Server] = set()
+"""Servers that know no MQTT 5; asked once in the life of this process."""
+
+_expiries = Expiries()
 
 
-class InvalidBusUrl(WireError, ValueError):
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return f"{self.problem}; a bus is named like mqtt://user:password@host:1883 or mqtts://host:8883"
-
-
-class BusLost(WireError):
-    """The line to the MQTT server could not be made, or broke. `problem` never contains the password."""
-
-    def __init__(self, server: str, problem: str) -> None:
-        super().__init__(server, problem)
-        self.server = server
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return f"the bus at {self.server} cannot be reached: {self.problem}"
-
-
-class BusUrl(Struct, frozen=True):
-    host: str
-    port: int
-    tls: bool = False
-    user: str | None = None
-    password: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> "BusUrl":
-        """A URL with a user and no password gets it from the file that SONDE_BUS_PASSWORD_FILE names, if it is set:
-        a command line and an environment can be read by others. Raises `InvalidBusUrl`."""
-        try:
-            parts = urlsplit(text)
-        except ValueError:
-            raise InvalidBusUrl("not a URL") from None
-        if parts.scheme not in {"mqtt", "mqtts"}:
-            raise InvalidBusUrl(f"unknown scheme {parts.scheme!r}")
-        if not parts.hostname:
-            raise InvalidBusUrl("no host")
-        try:
-            port = parts.port
-        except ValueError:
-            raise InvalidBusUrl("the port is not a number below 65536") from None
-        tls = parts.scheme == "mqtts"
-        user = unquote(parts.username) if parts.username else None
-        password = unquote(parts.password) if parts.password else None
-        return cls(
-            host=parts.hostname,
-            port=port or (8883 if tls else 1883),
-            tls=tls,
-            user=user,
-            password=_password_from_file() if user and password is None else password,
-        )
+class BusLine(Protocol):
+    """What a program says on the bus, by a connection or, beside the embedded bus, without one."""
 
     @property
-    def server(self) -> str:
-        """Host and port, for messages and logs: never the password."""
-        return f"{self.host}:{self.port}"
-
-
-def _password_from_file() -> str | None:
-    named = os.environ.get(PASSWORD_FILE_VARIABLE)
-    if not named:
-        return None
-    try:
-        return Path(named).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise InvalidBusUrl(f"the file {named} of {PASSWORD_FILE_VARIABLE} cannot be read") from None
-
-
-class Will(Struct, frozen=True):
-    """What the server publishes, retained, when this client vanishes without a goodbye."""
-
-    topic: str
-    payload: bytes
-
-
-class Received(Struct, frozen=True):
-    topic: str
-    payload: bytes
-    retained: bool
+    def version(self) -> Version: ...
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        qos: int = 0,
+        expires: float | None = None,
+    ) -> None: ...
+    async def subscribe(self, *filters: str, qos: int = 0, retained: bool = True) -> None: ...
+    async def unsubscribe(self, *filters: str) -> None: ...
+    def __aiter__(self) -> AsyncIterator[Received]: ...
 
 
 class BusConnection:
-    """One connection while it lasts. Iterate over it to receive; any method raises `BusLost` when it broke."""
+    """One connection while it lasts. Iterate over it to receive; any method raises `BusLost` when it broke, and
+    `BusRefused` when the server said no."""
 
-    def __init__(self, client: aiomqtt.Client, server: str) -> None:
+    def __init__(self, client: Client, server: str, user: str | None = None) -> None:
+        self.server = server
+        """Which of the bus's servers it is."""
         self._client = client
-        self._server = server
+        self._user = user
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 0) -> None:
-        """An empty retained payload clears what was retained."""
+    @property
+    def version(self) -> Version:
+        return "5" if self._client.v5 else "3.1.1"
+
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        qos: int = 0,
+        expires: float | None = None,
+    ) -> None:
+        """An empty retained payload clears what was retained. After `expires` seconds the server does not deliver it
+        any more, where it speaks MQTT 5. Only there, and only with QoS 1, is a refusal noticed."""
         cancels = _cancels()
+        properties = None
+        if expires is not None and self._client.v5:
+            properties = _expiries.of(max(1, math.ceil(expires)))
         try:
-            await self._client.publish(topic, payload, qos=qos, retain=retain)
+            code = await self._client.send(topic, payload, qos=qos, retain=retain, properties=properties)
         except aiomqtt.MqttError as error:
-            raise BusLost(self._server, str(error)) from None
+            raise self._broken(error) from None
         _heed(cancels)
+        if code == QUOTA_EXCEEDED:
+            # it was delivered and not kept; the line is worth more than what somebody who comes later would miss
+            logger.warning("%s", BusRefused(self.server, f"to keep {topic}", code, self._user))
+        elif code >= 0x80:
+            raise BusRefused(self.server, f"a message on {topic}", code, self._user)
 
-    async def subscribe(self, *filters: str, qos: int = 0) -> None:
+    async def subscribe(self, *filters: str, qos: int = 0, retained: bool = True) -> None:
+        """With MQTT 3.1.1 all subscriptions have QoS 0 (see `Client.ask_for`), and what is retained is sent also without
+        `retained`. All filters are tried before the first refused one is raised."""
+        if not filters:
+            return
         cancels = _cancels()
         try:
-            await self._client.subscribe([(each, qos) for each in filters])
+            codes = await self._client.ask_for(filters, qos=qos, retained=retained)
         except aiomqtt.MqttError as error:
-            raise BusLost(self._server, str(error)) from None
+            raise self._broken(error) from None
+        _heed(cancels)
+        for wanted, code in zip(filters, codes, strict=False):
+            if code >= 0x80:
+                raise BusRefused(self.server, f"the subscription to {wanted}", code, self._user)
+
+    async def unsubscribe(self, *filters: str) -> None:
+        """One that was not subscribed is no mistake."""
+        if not filters:
+            return
+        cancels = _cancels()
+        try:
+            await self._client.unsubscribe(list(filters))
+        except aiomqtt.MqttError as error:
+            raise self._broken(error) from None
         _heed(cancels)
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         try:
-            async for message in self._client.messages:
-                payload = message.payload
-                yield Received(
-                    str(message.topic), payload if isinstance(payload, bytes) else b"", bool(message.retain)
-                )
+            async for message in self._client.receive():
+                yield message
         except aiomqtt.MqttError as error:
-            raise BusLost(self._server, str(error)) from None
+            raise self._broken(error) from None
+
+    def _broken(self, error: aiomqtt.MqttError) -> BusLost:
+        if not isinstance(error, Ended) or error.code is None:
+            return BusLost(self.server, str(error))
+        if error.code == NOT_AUTHORIZED:  # how some servers answer a message that is not allowed
+            return BusRefused(self.server, "what was said, and ended the line", error.code, self._user)
+        return BusLost(self.server, f"it ended the line: {reason(error.code)}")
 
 
 def _cancels() -> int:
@@ -167,58 +176,86 @@ def _heed(before: int) -> None:
         raise asyncio.CancelledError
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """That the line broke is said by whoever serves it, as a warning."""
-    return not str(record.msg).startswith("failed to receive on socket")
-
-
-_library = logging.getLogger(f"{__name__}.aiomqtt")
-_library.addFilter(_is_news)
-
-
 @asynccontextmanager
 async def connect(url: BusUrl, *, client_id: str, will: Will | None = None) -> AsyncIterator[BusConnection]:
-    """Raises `BusLost` when the server cannot be reached or refuses the credentials."""
-    client = aiomqtt.Client(
-        url.host,
-        url.port,
-        username=url.user,
-        password=url.password,
-        identifier=client_id,
-        will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=True) if will else None,
-        tls_context=ssl.create_default_context() if url.tls else None,
-        keepalive=KEEPALIVE,
-        clean_session=True,
-        max_queued_incoming_messages=_INCOMING,
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        logger=_library,
-    )
+    """To one of the servers, tried in random order. Raises `BusLost` when none of them can be reached, and `BusRefused`
+    when one does not let us in."""
     cancels = _cancels()
-    first_end = _end(client)
-    try:
-        await _enter(client)
-    except aiomqtt.MqttError as error:
-        raise BusLost(url.server, str(error)) from None
+    server, client = await _first_that_answers(url, client_id, will)
     try:
         _heed(cancels)
-        yield BusConnection(client, url.server)
+        yield BusConnection(client, str(server), url.user)
     finally:
         try:
             await client.__aexit__(None, None, None)
         except aiomqtt.MqttError:
-            logger.debug("the bus at %s was gone before the goodbye", url.server)
-        for end in (first_end, _end(client)):
-            if end is not None and end.done() and not end.cancelled():
-                end.exception()
+            logger.debug("the bus at %s was gone before the goodbye", server)
 
 
-def _end(client: aiomqtt.Client) -> "asyncio.Future[None] | None":
-    """Of the line: when nobody happens to wait for it, asyncio would print its exception as one that was never retrieved, on
-    the terminal of whoever runs a program with us in it. aiomqtt makes a new one when a line ends while it is made."""
-    return getattr(client, "_disconnected", None)
+async def _first_that_answers(url: BusUrl, client_id: str, will: Will | None) -> tuple[Server, Client]:
+    servers = random.sample(url.servers, len(url.servers))
+    failed: list[BusLost] = []
+    for server in servers:
+        try:
+            return server, await _open(url, server, client_id, will)
+        except BusRefused:
+            raise
+        except BusLost as error:
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    raise BusLost(url.server, "; ".join(f"{each.server}: {each.problem}" for each in failed))
 
 
-async def _enter(client: aiomqtt.Client) -> None:
+async def _open(url: BusUrl, server: Server, client_id: str, will: Will | None) -> Client:
+    """By MQTT 5 or, when the server does not know it, by 3.1.1, which is then remembered.
+
+    A server may say so (CONNACK, "unacceptable protocol version") or just close the connection. The latter can
+    have other reasons, so it counts only when 3.1.1 is answered at the next moment.
+    """
+    if server not in _without_5:
+        cancels = _cancels()
+        client = Client(url, server, client_id=client_id, will=will, v5=True)
+        try:
+            await _enter(client)
+            return client
+        except Unanswered:
+            pass
+        except aiomqtt.MqttError as error:
+            if _code(error) != UNSUPPORTED_VERSION:
+                raise _not_made(error, server, url.user) from None
+        _heed(cancels)
+    client = Client(url, server, client_id=client_id, will=will, v5=False)
+    try:
+        await _enter(client)
+    except aiomqtt.MqttError as error:
+        if _code(error) == UNSUPPORTED_VERSION:
+            _without_5.discard(server)  # it may be another server by now
+        elif _code(error) is not None:
+            _without_5.add(server)
+        raise _not_made(error, server, url.user) from None
+    if server not in _without_5:
+        _without_5.add(server)
+        logger.info("the bus at %s speaks MQTT 3.1.1 and not 5", server)
+    return client
+
+
+def _code(error: aiomqtt.MqttError) -> int | None:
+    """The reason code of a CONNACK."""
+    given = getattr(error, "rc", None)
+    return given.value if isinstance(given, ReasonCode) else None
+
+
+def _not_made(error: aiomqtt.MqttError, server: Server, user: str | None) -> BusLost:
+    code = _code(error)
+    if code is None:
+        return BusLost(str(server), str(error))
+    if code in LOGIN_REFUSED:
+        return BusRefused(str(server), "to be connected to", code, user)
+    return BusLost(str(server), reason(code))
+
+
+async def _enter(client: Client) -> None:
     """Cancelled in the middle, aiomqtt leaves its thread connecting, and the socket and task that come of it to
     nobody. So a connection that is under way is waited for a moment, and then taken leave of."""
     entering = asyncio.ensure_future(client.__aenter__())
@@ -247,17 +284,21 @@ async def stay_connected(
     """Connect, run `serve` until the line breaks, call `lost`, and do it again, for ever (end it by cancelling).
 
     Waits between attempts grow from 0.1 s to 10 s with full jitter, so that a fleet does not come back at
-    once. `serve` must publish its presence and subscribe anew each time: an MQTT server may have forgotten
-    everything.
+    once, nor a refused program in a circle. `serve` must publish its presence and subscribe anew each time: an MQTT
+    server may have forgotten everything.
     """
     attempt = 0
+    clock = asyncio.get_running_loop().time
     while True:
+        connected = math.inf
         try:
             async with connect(url, client_id=client_id, will=will()) as connection:
-                attempt = 0
+                connected = clock()
                 await serve(connection)
                 return
         except BusLost as error:
+            if clock() - connected > _STEADY:
+                attempt = 0
             lost(error)
         ceiling = min(_BACKOFF_MOST, _BACKOFF_FIRST * 2**attempt)
         attempt = min(attempt + 1, 10)

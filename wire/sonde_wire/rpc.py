@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from sonde_wire import bus, looking, probes
+from sonde_wire import bus, history, looking, probes
 from sonde_wire.addresses import END, ProcessName, SelectorText
 from sonde_wire.errors import Code, Failure, Reason
 from sonde_wire.scopes import Scope
@@ -25,7 +25,10 @@ CLOSE_BAD_MESSAGE = 4400
 CLOSE_UNAUTHENTICATED = 4401
 CLOSE_SLOW_VIEWER = 4440
 
-Topic = Literal["presence", "events", "metrics", "probes"]
+Topic = Literal["presence", "events", "output", "metrics", "probes"]
+StoreState = Literal["up", "degraded", "none"]
+MOST_CURSORS = 256
+"""Of one `subscribe`; its frame may have 64 KiB."""
 RequestId = Annotated[int, Meta(ge=0)] | Annotated[str, Meta(max_length=64)]
 
 
@@ -42,8 +45,12 @@ class ListProcesses(Params, frozen=True, kw_only=True):
 
 
 class Subscribe(Params, frozen=True, kw_only=True):
-    topics: Annotated[tuple[Topic, ...], Meta(min_length=1, max_length=4)]
+    """With `cursors` the events that were missed since then are told first, and only then comes the answer. What nobody has
+    any more is a `gap`."""
+
+    topics: Annotated[tuple[Topic, ...], Meta(min_length=1, max_length=5)]
     selector: SelectorText = "*/*/*"
+    cursors: Annotated[tuple[history.Cursor, ...], Meta(max_length=MOST_CURSORS)] = ()
 
 
 class Unsubscribe(Params, frozen=True, kw_only=True):
@@ -52,6 +59,17 @@ class Unsubscribe(Params, frozen=True, kw_only=True):
 
 class OfProcess(Params, frozen=True, kw_only=True):
     process: ProcessName
+
+
+class BeginSession(Params, frozen=True, kw_only=True):
+    """`name` and `metadata` are for people, who find the session by them in the history."""
+
+    process: ProcessName
+    name: Annotated[str, Meta(max_length=100)] = ""
+    metadata: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=50)], Annotated[str, Meta(max_length=200)]],
+        Meta(max_length=16),
+    ] = {}
 
 
 class SourceOfProcess(Params, frozen=True, kw_only=True):
@@ -110,6 +128,43 @@ class OfSnapshot(Params, frozen=True, kw_only=True):
     snapshot: probes.SnapshotId
 
 
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+Moment = Annotated[float, Meta(ge=0)]
+
+
+class HistoryEvents(Params, frozen=True, kw_only=True):
+    """Events that are remembered. `text` is looked for in the event's JSON, whatever the case of ASCII letters. `session`: what that
+    session was told, with the events of its process that concern every session."""
+
+    selector: SelectorText = "*/*/*"
+    since: Moment | None = None
+    until: Moment | None = None
+    kinds: Annotated[tuple[Annotated[str, Meta(max_length=40)], ...], Meta(max_length=32)] = ()
+    text: Annotated[str, Meta(max_length=200)] = ""
+    session: Annotated[str, Meta(max_length=64)] | None = None
+    order: Literal["newest", "oldest"] = "newest"
+    limit: Limit = 100
+    cursor: history.PageCursor | None = None
+
+
+class HistorySessions(Params, frozen=True, kw_only=True):
+    selector: SelectorText = "*/*/*"
+    since: Moment | None = None
+    until: Moment | None = None
+    viewer: Annotated[str, Meta(max_length=256)] | None = None
+    """The subject that opened it."""
+    limit: Limit = 100
+    cursor: history.PageCursor | None = None
+
+
+class MakeReport(Params, frozen=True, kw_only=True):
+    """Takes a second or two: processes are listened to."""
+
+    selector: SelectorText = "*/*/*"
+    since: Moment | None = None
+    """The last 24 hours when absent."""
+
+
 class RenewToken(Params, frozen=True, kw_only=True):
     token: Annotated[str, Meta(max_length=8192)]
 
@@ -123,6 +178,8 @@ class Welcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires: float
     """When the token, and with it the connection, ends (seconds since the epoch)."""
     bus: Literal["up", "down"] = "up"
+    store: StoreState = "none"
+    """Whether there is a history."""
 
 
 class ProcessList(Struct, frozen=True, kw_only=True):
@@ -198,7 +255,10 @@ METHODS: Mapping[str, Method] = {
         ListProcesses, ProcessList, Scope.OBSERVE, "The processes that a selector matches"
     ),
     "subscribe": Method(
-        Subscribe, Subscribed, Scope.OBSERVE, "Be told presence, events, metrics or probes of a selector"
+        Subscribe,
+        Subscribed,
+        Scope.OBSERVE,
+        "Be told presence, events, output, metrics or probes of a selector",
     ),
     "unsubscribe": Method(Unsubscribe, bus.Done, Scope.OBSERVE, "End a subscription"),
     "process.stacks": Method(
@@ -223,7 +283,7 @@ METHODS: Mapping[str, Method] = {
     "process.diagnose": Method(
         DiagnoseProcess, looking.Diagnosis, Scope.INSPECT, "Why nothing is seen, or a breakpoint is not hit"
     ),
-    "session.open": Method(OfProcess, bus.SessionState, Scope.CONTROL, "Begin to debug a process"),
+    "session.open": Method(BeginSession, bus.SessionState, Scope.CONTROL, "Begin to debug a process"),
     "session.close": Method(OfSession, bus.Done, None, "End a debug session of mine"),
     "session.renew": Method(
         OfSession, bus.LeaseState, Scope.CONTROL, "I am still here: let what stands go on standing"
@@ -243,6 +303,19 @@ METHODS: Mapping[str, Method] = {
         ProbeResultsCall, ProbeResults, Scope.INSPECT, "What a probe has brought of late"
     ),
     "snapshot.read": Method(OfSnapshot, bus.SnapshotTaken, Scope.INSPECT, "One snapshot, by its id"),
+    "history.events": Method(HistoryEvents, history.EventPage, Scope.OBSERVE, "Events that are remembered"),
+    "history.sessions": Method(
+        HistorySessions, history.SessionPage, Scope.OBSERVE, "Debug sessions that are remembered"
+    ),
+    "history.session": Method(
+        OfSession, history.SessionDetail, Scope.OBSERVE, "One of them, with statistics and breakpoints"
+    ),
+    "fleet.report": Method(
+        MakeReport,
+        history.FleetReport,
+        Scope.OBSERVE,
+        "What happened in a part of the fleet, and how it does",
+    ),
     "dap": Method(DapCall, Raw, None, "A DAP request of a session, answered by its DAP response"),
 }
 
@@ -263,19 +336,29 @@ class ProbeItems(Struct, frozen=True, kw_only=True):
     probes: tuple[ProbeInfo, ...]
 
 
-class Gap(Struct, frozen=True, kw_only=True):
-    """Events `first` to `last` of a process did not reach this viewer."""
+class Gap(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Events `first` to `last` of a process did not reach this viewer. `slow_viewer`: it did not read fast enough.
+    `bus`: the broker did not get them, or not yet. `lost`: nobody has them any more. `too_many`: more was missed than is told
+    again; `history.events` may have it. A gap may name events that a viewer has by now, for it caught up on them."""
 
     process: ProcessName
     boot: bus.BootId
     first: int
     last: int
+    reason: Literal["slow_viewer", "bus", "lost", "too_many"] = "bus"
 
 
 class BusStatus(Struct, frozen=True, kw_only=True):
     """Whether the broker reaches the bus. While it is down, what a viewer sees is stale."""
 
     bus: Literal["up", "down"]
+
+
+class StoreStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether events are being remembered. While it is `degraded` they are relayed only, and sidecars keep what they can."""
+
+    store: StoreState
+    problem: str = ""
 
 
 NOTIFICATIONS: Mapping[str, tuple[type[Struct], str]] = {
@@ -285,16 +368,20 @@ NOTIFICATIONS: Mapping[str, tuple[type[Struct], str]] = {
     "probes": (ProbeItems, "Items are probes of which something has changed, newest state of each"),
     "gap": (Gap, "Events that this viewer will not get: it or the bus was too slow for them"),
     "bus": (BusStatus, "The broker lost or regained the bus"),
+    "store": (StoreStatus, "The history has failed or works again"),
 }
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A call as it arrives. Without `id` it would be a notification, which viewers do not send."""
 
     jsonrpc: Literal["2.0"]
     id: RequestId
     method: Annotated[str, Meta(max_length=64)]
     params: Raw | UnsetType = UNSET
+    traceparent: Annotated[str, Meta(max_length=256)] = ""
+    """The caller's trace context (W3C), which goes with the command to the process; one that is malformed is ignored."""
+    tracestate: Annotated[str, Meta(max_length=512)] = ""
 
 
 class ErrorData(Struct, frozen=True, kw_only=True):
