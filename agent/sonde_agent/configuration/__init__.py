@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from sonde_agent.configuration.table import (
+    BROKER_VARIABLES,
     BY_NAME,
     CONFIG_VARIABLE,
     INTERNAL_VARIABLES,
@@ -113,7 +114,9 @@ def unknown_variables(environment: Iterable[str]) -> list[str]:
     ours = [*(setting.variable for setting in SETTINGS), *OTHER_VARIABLES]
     sentences = []
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in ours or name.startswith(INTERNAL_VARIABLES):
+        if not name.startswith(PREFIX) or name in ours:
+            continue
+        if name.startswith((*INTERNAL_VARIABLES, *BROKER_VARIABLES)):
             continue
         close = difflib.get_close_matches(name, ours, 1, 0.8)
         if close and not _BY_KUBERNETES.search(name):

@@ -360,12 +360,14 @@ OTHER_VARIABLES = {
     "SONDE_BUS_PASSWORD_FILE": "a file with the bus's password, for a URL that names a user only",
     "SONDE_VERBOSE": "when not empty, the tap says on standard error why it ended",
     "SONDE_SITE": "the file in which `sonde up` leaves where it is",
-    "SONDE_URL": "the broker, for `sonde ps` and its like",
+    "SONDE_URL": "the broker, or several with commas between, for `sonde ps` and its like",
     "SONDE_TOKEN": "the token, for `sonde ps` and its like",
 }
 """Read from the environment alone."""
 INTERNAL_VARIABLES = ("SONDE_INJECTION", "SONDE_PARENT", "SONDE_RUN", "SONDE_SKIP_WEB", "SONDE_TEST_")
 """Not for people; as beginnings of names."""
+BROKER_VARIABLES = ("SONDE_BROKER_", "SONDE_HISTORY_")
+"""Those of `sonde broker`, which has a table of its own; as beginnings of names."""
 
 
 def shown(value: object) -> str:

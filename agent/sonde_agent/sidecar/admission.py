@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from sonde_wire import Code, Failure, MalformedMessage, Reason, Refused, Scope, bus, dap, rpc
 
+_OF_BROKERS: Mapping[type[bus.Operation], Scope] = {bus.ReadEvents: Scope.OBSERVE}
+"""What a viewer cannot ask by that name: a broker does, for the sake of one. It keeps back what that may not see."""
+
 
 class Admitted(Struct, frozen=True):
     """A command that may run. For a DAP request also what it says, so that it is read once."""
@@ -42,7 +45,7 @@ def admit(command: bus.Command, process: str, boot: str) -> Admitted | Failure:
             needed: Scope | None = dap.scope_for(request.command, arguments)
             admitted = Admitted(command, request.seq, request.command, arguments)
         else:
-            needed = rpc.METHODS[operation.__struct_config__.tag].scope  # type: ignore[index] # tags are text
+            needed = _OF_BROKERS.get(type(operation)) or rpc.METHODS[_method(operation)].scope
             admitted = Admitted(command)
     except MalformedMessage as error:
         return Failure(code=Code.INVALID_ARGUMENT, reason=Reason.MALFORMED_MESSAGE, message=str(error))
@@ -55,3 +58,7 @@ def admit(command: bus.Command, process: str, boot: str) -> Admitted | Failure:
             message=f"this needs the scope {needed.value}, which the token does not carry",
         )
     return admitted
+
+
+def _method(operation: bus.Operation) -> str:
+    return str(operation.__struct_config__.tag)

@@ -89,6 +89,13 @@ class Check(Struct, frozen=True):
     has_frame: bool
 
 
+class Locate(Struct, frozen=True):
+    """Where a thread stands, at its stop with this number (see `locating`)."""
+
+    thread: int
+    stop: int
+
+
 class Join(Struct, frozen=True):
     """The threads, for a session that is being opened."""
 
@@ -99,7 +106,7 @@ class Probe(Struct, frozen=True):
     """Whether pydevd still answers anything."""
 
 
-Tag = Forward | Interrupted | Resume | SetBreakpoints | SetFilters | Check | Join | Probe
+Tag = Forward | Interrupted | Resume | SetBreakpoints | SetFilters | Check | Locate | Join | Probe
 
 
 class Joined(Struct, frozen=True):

@@ -21,6 +21,8 @@ class OpenAsked(Struct, frozen=True, kw_only=True):
     broker: str
     time: float
     """Seconds since the epoch, for people."""
+    name: str = ""
+    metadata: dict[str, str] = {}
 
 
 class CloseAsked(Struct, frozen=True, kw_only=True):

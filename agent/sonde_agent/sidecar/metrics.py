@@ -35,6 +35,7 @@ _FROM_OUTSIDE = (
     "context_switches_involuntary",
     "children",
 )
+_PEAKS = tuple(bus.Peaks.__struct_fields__)
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 _FROM_TAP: Mapping[str, Any] = {
     "gc_collections": _Count,
@@ -65,6 +66,9 @@ class Sampler:
         self._cpu: tuple[float, float] | None = None
         self._children: int | None = None
         self._scanned = 0
+        self._peaks: dict[str, Any] = {}
+        self._outside: tuple[dict[str, Any], dict[str, str]] | None = None
+        """What was last read from outside, and what could not be."""
 
     def sample(self, report: Report | None, now: float) -> bus.Metrics | None:
         """`report` is the newest, `now` monotonic. None when the process has ended and waits for its parent."""
@@ -84,9 +88,31 @@ class Sampler:
         except psutil.AccessDenied:
             fields.clear()
             unavailable = dict.fromkeys(_FROM_OUTSIDE, _DENIED)
+        if fields or self._outside is None:  # else it may just have ended
+            self._outside = dict(fields), dict(unavailable)
         _read_report(report, now, fields, unavailable)
+        return self._made(fields, unavailable)
+
+    def last(self, report: Report | None) -> bus.Metrics | None:
+        """What is left to be told of a process that has ended: what was last read of it from outside, and its tap's newest
+        report, however old. None when nothing was ever read."""
+        if self._outside is None:
+            return None
+        fields, unavailable = dict(self._outside[0]), dict(self._outside[1])
+        _read_report(report, report[0] if report else 0.0, fields, unavailable)
+        return self._made(fields, unavailable)
+
+    def _made(self, fields: dict[str, Any], unavailable: dict[str, str]) -> bus.Metrics:
+        for name in _PEAKS:
+            if (value := fields.get(name)) is not None:
+                self._peaks[name] = max(value, self._peaks.get(name, value))
         return bus.Metrics(
-            process=self._process, boot=self._boot, time=time.time(), unavailable=unavailable, **fields
+            process=self._process,
+            boot=self._boot,
+            time=time.time(),
+            peaks=bus.Peaks(**self._peaks) if self._peaks else None,
+            unavailable=unavailable,
+            **fields,
         )
 
     def _read(

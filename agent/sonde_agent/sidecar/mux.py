@@ -209,8 +209,9 @@ class Mux:
             lease=self._lease.shown(self._now),
             asleep=self._lease.asleep,
         )
-        self._sessions.tell(bus.SessionOpened, session.id, command, viewer=session.viewer)
+        self._sessions.tell_opened(session, command)
         self._sessions.answer(command, state)
+        self._requests.opened(session.id)
 
     def _close(self, sessions: list[Session], reason: CloseReason, cause: str | None = None) -> None:
         for session in sessions:

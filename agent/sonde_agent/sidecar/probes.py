@@ -8,7 +8,9 @@ itself, whether there is a bus or not. A tap that comes is given everything that
 from an earlier sidecar, and that nobody has told us of, it keeps until it expires. What it has and is not wanted,
 it is told to drop. Removed is for good: no older message brings a probe back.
 
-Times are seconds since the epoch, as probes have them, and arguments.
+Times are seconds since the epoch, as probes have them, and arguments. `created` and `expires` are of the broker's clock,
+`now` of this host's, and nothing tells how far the two are apart. So a probe is never given more than its whole life,
+however far behind this clock is; and of one that is long over when it comes, as a clock far ahead makes it, that is said.
 """
 
 from collections.abc import Mapping
@@ -31,6 +33,9 @@ from sonde_wire.probes import (
 
 MOST_KNOWN = 5000
 """Probes, removed ones and those for others too; further ones are not taken."""
+MOST_LATE = 64
+CLOCKS_APART = 60.0
+"""Seconds; a probe that is over for longer when it comes is a reason to look at the clocks."""
 AGAIN_AFTER = 5.0
 """Seconds until a tap that did not answer, or had too many probes, is told again."""
 
@@ -78,6 +83,8 @@ class Probes:
         self._dropping: set[str] = set()
         self._again: dict[str, float] = {}
         self._statuses: dict[str, ProbeStatus] = {}
+        self._late: dict[str, ProbeStatus] = {}
+        """Of what was over when it came, until the bus has it no more."""
         self._said = Said()
 
     @property
@@ -89,14 +96,20 @@ class Probes:
     @property
     def said(self) -> Said:
         """For the report: all statuses, and the rest as the tap said it last."""
-        return msgspec.structs.replace(self._said, probes=tuple(self._statuses.values()))
+        probes = (*self._statuses.values(), *self._late.values())
+        return msgspec.structs.replace(self._said, probes=probes)
 
     # From the bus ---------------------------------------------------------------------------------------------
 
     def seen(self, probe: str, message: ProbeMessage | None, now: float) -> list[Effect]:
         """What is on the probe's topic now; None: nothing any more."""
+        told: list[Effect] = [] if self._late.pop(probe, None) is None else [Tell()]
         if message is None or message.expires <= now:
-            return self._over(probe)
+            told += self._came_late(message, now) if isinstance(message, Probe) else []
+            return told[:1] or self._over(probe)
+        return told + self._seen(probe, message, now)
+
+    def _seen(self, probe: str, message: ProbeMessage, now: float) -> list[Effect]:
         known = self._known.get(probe)
         if known is not None and _is_older(message, known.message):
             return []
@@ -110,6 +123,17 @@ class Probes:
             had = probe in self._statuses or (known is not None and known.wanted)
             return self._drop(probe) if had else []
         return [] if known is not None and known.wanted else self._put(probe, now)
+
+    def _came_late(self, probe: Probe, now: float) -> list[Effect]:
+        is_late = now - probe.expires > CLOCKS_APART and probe.id not in self._known
+        if not is_late or len(self._late) >= MOST_LATE or not self._wants(probe):
+            return []
+        why = (
+            f"its time was over {round(now - probe.expires)} seconds before it came here, by this host's clock; if other "
+            "processes have it, this clock is ahead: set it right (NTP)"
+        )
+        self._late[probe.id] = ProbeStatus(id=probe.id, state="error", message=why, title=title(probe.spec))
+        return [Tell()]
 
     def _wants(self, probe: Probe) -> bool:
         chosen = probe.chosen is None or str(self._process) in probe.chosen
@@ -206,7 +230,7 @@ class Probes:
         self._asked.add(probe)
         self._again.pop(probe, None)
         whole = msgspec.structs.replace(message, spec=with_limits(message.spec))
-        return [Put(whole, message.expires - now)]
+        return [Put(whole, min(message.expires - now, message.expires - message.created))]
 
     def _drop(self, probe: str) -> list[Effect]:
         """Also of one that the tap may never have had: it may be an earlier sidecar's."""

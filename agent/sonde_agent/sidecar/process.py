@@ -14,8 +14,8 @@ import msgspec
 
 from sonde_agent import link
 from sonde_agent.redaction import Redaction
+from sonde_agent.sidecar import commands, ending, metrics
 from sonde_agent.sidecar import effects as e
-from sonde_agent.sidecar import ending, metrics
 from sonde_agent.sidecar.admission import Admitted, admit
 from sonde_agent.sidecar.attachment import Attachment
 from sonde_agent.sidecar.errors import TapLost
@@ -27,7 +27,7 @@ from sonde_agent.sidecar.questions import Questions
 from sonde_agent.sidecar.settings import SidecarSettings
 from sonde_agent.sidecar.taps import TapLine
 from sonde_agent.sidecar.uplink import Uplink
-from sonde_wire import Address, Failure, bus
+from sonde_wire import Address, Failure, bus, codec, logs
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,8 @@ class Process:
         self._dead = asyncio.Event()
         self._line_changed = asyncio.Event()
         self._attachment = Attachment(str(address), settings, self)
+        # without a watch: the number that it gives itself may be another's here
+        self._sampler = metrics.Sampler(str(address), self.hello.boot, watch.pid if watch else None)
         self._questions = Questions(str(address), lambda: self.line, self._answer)
         self._timer: asyncio.TimerHandle | None = None
         self._probing.take(line)
@@ -168,7 +170,8 @@ class Process:
         self._state = "ended"
         logger.info("%s %s", self.address, self._exit.message)
         self.handle(e.ProcessGone())
-        self._tell(bus.ProcessEnded, None, None, exit=self._exit)
+        last = self._sampler.last(self.line.report)
+        self._tell(bus.ProcessEnded, None, None, exit=self._exit, metrics=last)
 
     async def _until_ended(self) -> bus.Exit:
         if self.watch is not None:
@@ -246,48 +249,19 @@ class Process:
 
     def command(self, command: bus.Command) -> None:
         admitted = admit(command, str(self.address), self.hello.boot)
-        self._asked[command.id] = command
         if isinstance(admitted, Failure):
-            logger.warning(
-                "%s refused %s of %s: %s", self.address, command.id, command.viewer.subject, admitted.message
-            )
-            self._answer(e.Answer(command=command.id, failure=admitted))
-        else:
-            self._run(admitted)
+            self._log(command, logging.WARNING, "refused to %s: %s", command.viewer.subject, admitted.message)
+            self._reply(command, None, admitted)
+            return
+        self._asked[command.id] = command
+        asked = commands.name_of(admitted)
+        self._log(command, commands.level(command), "%s asks for %s", command.viewer.subject, asked)
+        self._run(admitted)
 
     def _run(self, admitted: Admitted) -> None:
         command = admitted.command
         operation = command.operation
-        viewer = command.viewer.subject
         match operation:
-            case bus.OpenSession(session=session):
-                logger.info("%s: %s opens a session (%s)", self.address, viewer, command.id)
-                opening = e.OpenAsked(
-                    command=command.id,
-                    session=session,
-                    viewer=viewer,
-                    broker=command.broker,
-                    time=time.time(),
-                )
-                self.handle(opening)
-            case bus.CloseSession(session=session):
-                self.handle(e.CloseAsked(command=command.id, session=session, viewer=viewer))
-            case bus.Dap(session=session):
-                asked = e.DapAsked(
-                    command=command.id,
-                    session=session,
-                    viewer=viewer,
-                    seq=admitted.seq,
-                    request=admitted.request,
-                    arguments=dict(admitted.arguments),
-                    timeout=command.timeout,
-                )
-                self.handle(asked)
-            case bus.RenewLease(session=session):
-                self.handle(e.RenewAsked(command=command.id, session=session, viewer=viewer))
-            case bus.TakeSeat(session=session, action=action, to=to):
-                seat = e.SeatAsked(command=command.id, session=session, viewer=viewer, action=action, to=to)
-                self.handle(seat)
             case bus.ReadSource(path=path):
                 self._questions.ask(command, path=path)
             case bus.Diagnose(path=path, line=line, sha256=sha256):
@@ -296,8 +270,15 @@ class Process:
                 bus.ReadStacks() | bus.ListSources() | bus.ReadTasks() | bus.ListModules() | bus.ReadRuntime()
             ):
                 self._questions.ask(command)
+            case bus.ReadEvents(after=after, upto=upto):  # also of a process that hangs
+                read = codec.raw(self._journal.read(after, upto))
+                self._answer(e.Answer(command=command.id, result=read))
             case _:
-                assert_never(operation)
+                self.handle(commands.to_input(operation, admitted, time.time()))
+
+    def _log(self, command: bus.Command, level: int, text: str, *arguments: object) -> None:
+        log = logs.of_process(logger, str(self.address), command.id)
+        log.log(level, text, *arguments, extra=commands.facts_of(command))
 
     # The multiplexer's effects --------------------------------------------------------------------------------
 
@@ -332,12 +313,17 @@ class Process:
         command = self._asked.pop(answer.command, None)
         if command is None:
             return
+        if answer.failure is not None and command.trace is not None:
+            self._log(command, logging.INFO, "not done: %s", answer.failure.message)
+        self._reply(command, answer.result, answer.failure)
+
+    def _reply(self, command: bus.Command, result: msgspec.Raw | None, failure: Failure | None) -> None:
         reply = bus.Reply(
             process=str(self.address),
             cause=command.id,
             boot=self.hello.boot,
-            result=msgspec.UNSET if answer.result is None else answer.result,
-            failure=answer.failure,
+            result=msgspec.UNSET if result is None else result,
+            failure=failure,
         )
         self._uplink.reply(command, reply)
 
@@ -377,9 +363,7 @@ class Process:
     # Metrics --------------------------------------------------------------------------------------------------
 
     async def _sample(self) -> None:
-        # without a watch: the number that it gives itself may be another's here
-        sampler = metrics.Sampler(str(self.address), self.hello.boot, self.watch.pid if self.watch else None)
         while True:
-            if sample := sampler.sample(self.line.report, time.monotonic()):
+            if sample := self._sampler.sample(self.line.report, time.monotonic()):
                 self._uplink.metrics(sample)
             await asyncio.sleep(metrics.EVERY)

@@ -21,6 +21,7 @@ from sonde_agent.sidecar.asks import (
     Interrupted,
     Join,
     Joined,
+    Locate,
     Outcome,
     Probe,
     Resume,
@@ -32,10 +33,12 @@ from sonde_agent.sidecar.asks import (
 from sonde_agent.sidecar.breakpoints import Breakpoints, Place, Spec, read_place, read_specs
 from sonde_agent.sidecar.dap.channel import Asked, Channel, Incoming, body_of
 from sonde_agent.sidecar.doubt import WITHIN, Doubt, Question
+from sonde_agent.sidecar.locating import WITHIN as LOCATE_WITHIN
+from sonde_agent.sidecar.locating import Locating
 from sonde_agent.sidecar.redacting import Redacting
 from sonde_agent.sidecar.sessions import Sessions
 from sonde_agent.sidecar.stops import Stops
-from sonde_wire import Code, Failure, MalformedMessage, Reason, Refused, codec, dap
+from sonde_wire import Code, Failure, MalformedMessage, Reason, Refused, bus, codec, dap
 
 GRACE = 2.0
 """Seconds that an interrupted request has to come back."""
@@ -65,6 +68,7 @@ class Requests:
         self._limit = evaluation_limit
         self._channel: Channel[Tag] = Channel()
         self._doubt = Doubt()
+        self._locating = Locating()
         self._lines = 0
         self._probing = False
 
@@ -79,6 +83,7 @@ class Requests:
         self._channel = Channel()
         self._probing = False
         self._doubt.begin(self._lines > 0)
+        self._locating.begin()
         self._lines += 1
         if self.breakpoints.armed:
             self._send_all()
@@ -86,6 +91,7 @@ class Requests:
     def dropped(self, why: Failure, *, told: bool) -> None:
         """Everything runs. Who waits is answered; sessions that go on see what stood run, if they are `told`."""
         self._doubt.over(None)
+        self._locating.begin()
         for asked in self._channel.abandon():
             if (asker := _asker(asked.tag)) is not None:
                 self._sessions.fail(asker.command, why)
@@ -104,6 +110,13 @@ class Requests:
 
     def join(self, session: str) -> None:
         self._ask("threads", {}, Join(session), self.now + JOIN_WITHIN)
+
+    def opened(self, session: str) -> None:
+        """It is told where what stands does, which no event after its beginning would say."""
+        for thread in self.stops.standing() if self.breakpoints.armed else ():
+            if place := self._locating.place(thread):
+                self._sessions.tell(bus.StopLocated, session, **place)
+            self._locate(thread)
 
     def forget(self, session: str, attached: bool) -> None:
         """Takes what a session had away, and nothing else."""
@@ -142,7 +155,7 @@ class Requests:
         if attached:
             self._send_all()
         for body in self.stops.show():
-            self._sessions.tell_dap("stopped", body)
+            self._tell_stopped(body)
 
     # Requests of sessions -------------------------------------------------------------------------------------
 
@@ -294,6 +307,11 @@ class Requests:
                     self._sessions.relay(asker, response)
             case Check():
                 self._doubted(self._doubt.answered(asked.tag, response))
+            case Locate(thread):
+                where = self._locating.answered(asked.tag, response)
+                if where and self.breakpoints.armed:
+                    self._sessions.tell(bus.StopLocated, **where)
+                self._locate(thread)
             case Join(session):
                 listed = self._redacting.threads(_listed(response, "threads"))
                 return [Joined(session, tuple(codec.raw(each) for each in listed))]
@@ -317,6 +335,10 @@ class Requests:
                 return [Wedged()]
             case Check():
                 self._doubted(self._doubt.unanswered(asked.tag))
+            case Locate(thread):
+                self._locating.unanswered(asked.tag)
+                self._locate(thread)
+                return []
             case Join(session):
                 outcomes = [Joined(session, ())]
             case Resume(_, threads):
@@ -369,6 +391,7 @@ class Requests:
     def _went_on(self, thread: int | None, event: str, body: dict[str, Any]) -> None:
         hidden = event == "continued" and thread is not None and self.stops.is_hidden(thread)
         self._doubt.over(thread)
+        self._locating.over(thread)
         self.stops.gone(thread)
         if not self.stops:
             self._redacting.forget()
@@ -383,11 +406,24 @@ class Requests:
             shown = self.breakpoints.armed
             self.stops.stopped(verdict["threadId"], verdict, shown=shown)
             if shown:
-                self._sessions.tell_dap("stopped", verdict)
+                self._tell_stopped(verdict)
+
+    def _tell_stopped(self, body: dict[str, Any]) -> None:
+        self._sessions.tell_dap("stopped", body)
+        self._locating.stopped(body["threadId"], body)
+        self._locate(body["threadId"])
+
+    def _locate(self, thread: int) -> None:
+        """After everything that is said of the stop, and for nobody when nobody is there to see it."""
+        if self.breakpoints.armed and self._sessions.infos and self.stops.standing(thread):
+            question = self._locating.ask(thread)
+            if question is not None:
+                arguments = {"threadId": thread, "startFrame": 0, "levels": 1}
+                self._ask("stackTrace", arguments, question, self.now + LOCATE_WITHIN)
 
 
 def _asker(tag: Tag) -> Asker | None:
-    return None if isinstance(tag, Check | Join | Probe) else tag.asker
+    return None if isinstance(tag, Check | Locate | Join | Probe) else tag.asker
 
 
 def _one_thread(arguments: dict[str, Any]) -> int | None:

@@ -18,6 +18,8 @@ from sonde_wire import Code, Failure, Reason, bus, codec
 MOST_SESSIONS = 32
 MOST_BODY = 8 * 1024 * 1024
 """Bytes of one answer; a larger one is refused instead of put on the bus."""
+MOST_TEXT = 100_000
+"""Characters of one text in an event, what the program printed at once, say. Brokers take no event over 1 MiB."""
 
 
 class Session(Struct):
@@ -28,6 +30,8 @@ class Session(Struct):
     broker: str
     opened: float
     waiting: str | None
+    name: str
+    metadata: dict[str, str]
     seq: int = 0
 
 
@@ -50,7 +54,7 @@ class Sessions:
     def infos(self) -> tuple[bus.SessionInfo, ...]:
         """Those that are open."""
         return tuple(
-            bus.SessionInfo(session=each.id, viewer=each.viewer, opened=each.opened)
+            bus.SessionInfo(session=each.id, viewer=each.viewer, opened=each.opened, name=each.name)
             for each in self
             if each.waiting is None
         )
@@ -70,7 +74,15 @@ class Sessions:
                 f"{MOST_SESSIONS} sessions debug this process already; close one first",
             )
             return None
-        session = Session(event.session, event.viewer, event.broker, event.time, event.command)
+        session = Session(
+            id=event.session,
+            viewer=event.viewer,
+            broker=event.broker,
+            opened=event.time,
+            waiting=event.command,
+            name=event.name,
+            metadata=event.metadata,
+        )
         self._sessions[session.id] = session
         return session
 
@@ -144,9 +156,14 @@ class Sessions:
     ) -> None:
         self.out.append(e.Tell(kind=kind, fields=fields, session=session, cause=cause))
 
+    def tell_opened(self, session: Session, cause: str) -> None:
+        fields = {"viewer": session.viewer, "name": session.name, "metadata": session.metadata}
+        self.tell(bus.SessionOpened, session.id, cause, **fields)
+
     def tell_dap(self, event: str, body: dict[str, Any], session: str | None = None) -> None:
-        message = codec.raw({"type": "event", "event": event, "body": body})
-        self.tell(bus.DapEvent, session, message=message)
+        told = {key: _cut(value) for key, value in body.items()}
+        message = codec.raw({"type": "event", "event": event, "body": told})
+        self.tell(bus.Output if event == "output" else bus.DapEvent, session, message=message)
 
     def tell_breakpoints(self, news: list[News], answered: str | None = None) -> None:
         """To everybody how they look now, and to whose they are what has changed; `answered` is the session that
@@ -159,6 +176,12 @@ class Sessions:
             if each.session != answered:
                 for body in each.changed:
                     self.tell_dap("breakpoint", {"reason": "changed", "breakpoint": body}, each.session)
+
+
+def _cut(value: Any) -> Any:
+    if not isinstance(value, str) or len(value) <= MOST_TEXT:
+        return value
+    return f"{value[:MOST_TEXT]}... ({len(value) - MOST_TEXT} characters more)\n"
 
 
 def breakpoint_set(

@@ -1,8 +1,8 @@
 """The face to the bus, for one process: one connection, so that its last will says exactly which one was lost.
 
-Out go presence and the state of probes (retained, QoS 1; the newest wins), events (batches, QoS 0; the first after
-a quiet time at once, then at most one message each 5 ms), metrics (the newest wins) and replies (never wait for
-anything). In come commands, each executed at most once, the presence of brokers, and probes.
+Out go presence and the state of probes (retained, QoS 1; the newest wins), events and metrics (`stream`) and replies
+(never wait for anything). In come commands, each executed at most once, the presence of brokers, probes, and what the
+history has.
 
 While there is no bus, events stay in the journal, metrics are overwritten, replies are dropped: their askers
 have stopped waiting.
@@ -18,12 +18,12 @@ import msgspec
 
 from sonde_agent.sidecar.journal import Journal
 from sonde_agent.sidecar.once import Once
+from sonde_agent.sidecar.stream import Stream
 from sonde_wire import Address, MalformedMessage, bus, codec, mqtt, probes, topics
 from sonde_wire.topics import Channel
 
 logger = logging.getLogger(__name__)
 
-WINDOW = 0.005
 PRESENCE_EVERY = 0.05
 """Seconds between two presences at least."""
 PROBES_EVERY = 0.25
@@ -34,6 +34,8 @@ LOOK_AGAIN = 1.0
 """Seconds until the bus's URL is looked up again while there is none."""
 MOST_REPLIES = 1000
 LOST_TOLD_WITHIN = 3.0
+STORED_WITHIN = 1.0
+"""Seconds for a history to take the last words: after the end nobody can send them again."""
 
 
 class Owner(Protocol):
@@ -70,25 +72,26 @@ class Uplink:
     ) -> None:
         self._address = address
         self._boot = boot
-        self._journal = journal
+        self._commands = topics.of_process(address, Channel.COMMANDS)
+        self._stored = topics.of_process(address, Channel.STORED)
+        self._stream = Stream(address, journal)
         self._owner = owner
         self._bus_url = bus_url
         self._probes = probing
         self._probes_wake = asyncio.Event()
         self._probes_told = False
-        self._replies: deque[tuple[str, bytes]] = deque(maxlen=MOST_REPLIES)
+        self._replies: deque[tuple[str, bytes, float]] = deque(maxlen=MOST_REPLIES)
+        """Topic, payload, and the seconds after which nobody waits for it."""
         self._once = Once()
-        self._metrics: bytes | None = None
         self._out_of_reach = False
         self._replies_wake = asyncio.Event()
-        self._stream_wake = asyncio.Event()
         self._presence_wake = asyncio.Event()
         self._finishing = asyncio.Event()
 
     # What the process puts in ---------------------------------------------------------------------------------
 
     def events_waiting(self) -> None:
-        self._stream_wake.set()
+        self._stream.events_waiting()
 
     def presence_changed(self) -> None:
         self._presence_wake.set()
@@ -97,20 +100,22 @@ class Uplink:
         self._probes_wake.set()
 
     def metrics(self, sample: bus.Metrics) -> None:
-        self._metrics = codec.encode(sample)
-        self._stream_wake.set()
+        self._stream.metrics(sample)
 
     def reply(self, command: bus.Command, reply: bus.Reply) -> None:
         payload = codec.encode(reply)
         self._once.answered(command.id, payload)
-        self._replies.append((topics.replies_to(command.broker), payload))
+        self._reply(command, payload)
+
+    def _reply(self, command: bus.Command, payload: bytes) -> None:
+        self._replies.append((topics.replies_to(command.broker), payload, command.timeout))
         self._replies_wake.set()
 
     def finish(self) -> None:
-        """Publish what is left, the presence last, and end."""
+        """Publish what is left, the presence last, give a history a moment to take it, and end."""
         self._finishing.set()
         self._replies_wake.set()
-        self._stream_wake.set()
+        self._stream.finish()
 
     # The line -------------------------------------------------------------------------------------------------
 
@@ -161,50 +166,48 @@ class Uplink:
             raise _Moved
 
     async def _serve(self, line: mqtt.BusConnection) -> None:
-        """Tasks: receive (commands, brokers, probes), replies, stream (events, metrics), presence, probes. All end
-        together: when the line breaks, or after `finish` when what was left is published."""
+        """Tasks: receive (commands, brokers, probes, what is stored), replies, stream (events, metrics), presence, probes.
+        All end together: when the line breaks, or after `finish` when what was left is published."""
         self._replies.clear()
         self._out_of_reach = False
+        self._stream.line_made()
         # in this order: whoever sees the presence may send a command at once
-        await line.subscribe(topics.of_process(self._address, Channel.COMMANDS), topics.all_brokers())
+        await line.subscribe(self._commands, self._stored, topics.all_brokers())
         await self._publish_presence(line)
         await line.subscribe(topics.all_probes(), qos=1)
         lost: list[BaseException] = []
         try:
             async with asyncio.TaskGroup() as group:
                 receiving = group.create_task(self._receive(line), name="receive")
-                group.create_task(self._send_replies(line), name="replies")
-                group.create_task(self._send_stream(line), name="stream")
+                replying = group.create_task(self._send_replies(line), name="replies")
+                streaming = group.create_task(self._stream.send(line, self._finishing), name="stream")
                 telling = group.create_task(self._send_presence(line), name="presence")
                 reporting = group.create_task(self._send_probes(line), name="probes")
-                self._stream_wake.set()
                 self._probes_wake.set()
                 await self._finishing.wait()
-                # the other two end by themselves: cancelled in the middle, they would lose what they had taken
-                receiving.cancel()
                 telling.cancel()
                 reporting.cancel()
+                # these end by themselves: cancelled in the middle, they would lose what they had taken
+                await asyncio.wait({replying, streaming})
+                await self._publish_the_end(line)
+                receiving.cancel()
         except* mqtt.BusLost as errors:
             lost.extend(errors.exceptions)
         if lost:
             raise lost[0]
-        await self._publish_stream(line)
+
+    async def _publish_the_end(self, line: mqtt.BusConnection) -> None:
+        await self._stream.publish(line)
         await self._publish_replies(line)
         await self._publish_probes(line)
         await self._publish_presence(line)
+        await self._stream.acknowledged(line, STORED_WITHIN)
 
     async def _send_replies(self, line: mqtt.BusConnection) -> None:
         while not self._finishing.is_set():
             await self._replies_wake.wait()
             self._replies_wake.clear()
             await self._publish_replies(line)
-
-    async def _send_stream(self, line: mqtt.BusConnection) -> None:
-        while not self._finishing.is_set():
-            await self._stream_wake.wait()
-            self._stream_wake.clear()
-            await self._publish_stream(line)
-            await asyncio.sleep(WINDOW)
 
     async def _send_presence(self, line: mqtt.BusConnection) -> None:
         while True:
@@ -214,18 +217,8 @@ class Uplink:
 
     async def _publish_replies(self, line: mqtt.BusConnection) -> None:
         while self._replies:
-            await line.publish(*self._replies.popleft())
-
-    async def _publish_stream(self, line: mqtt.BusConnection) -> None:
-        while batch := self._journal.take():
-            try:
-                await line.publish(topics.of_process(self._address, Channel.EVENTS), codec.encode(batch))
-            except mqtt.BusLost:
-                self._journal.again_from(batch.first)
-                raise
-        sample, self._metrics = self._metrics, None
-        if sample:
-            await line.publish(topics.of_process(self._address, Channel.METRICS), sample)
+            topic, payload, seconds = self._replies.popleft()
+            await line.publish(topic, payload, expires=seconds)
 
     async def _publish_presence(self, line: mqtt.BusConnection) -> None:
         self._presence_wake.clear()
@@ -252,20 +245,33 @@ class Uplink:
     async def _receive(self, line: mqtt.BusConnection) -> None:
         async for message in line:
             try:
-                if topics.read_broker_presence(message.topic):
-                    if not message.payload:
-                        continue  # a broker that said that it leaves takes its retained presence away
-                    presence = codec.decode(message.payload, bus.BrokerPresence)
-                    if presence.state == "lost":
-                        self._owner.broker_lost(presence.broker)
+                if broker := topics.read_broker_presence(message.topic):
+                    self._take_broker(broker, message.payload)
                 elif probe := topics.read_probe(message.topic):
                     self._take_probe(probe, message.payload)
                 elif message.retained:
                     logger.warning("%s ignored a retained command: it may be an old one", self._address)
+                elif message.topic == self._stored:
+                    stored = codec.decode(message.payload, bus.EventsStored)
+                    if stored.boot == self._boot:
+                        self._stream.stored(stored.upto)
                 else:
                     self._take(codec.decode(message.payload, bus.Command))
             except MalformedMessage as error:
                 logger.warning("%s ignored a message: %s", self._address, error)
+
+    def _take_broker(self, broker: str, payload: bytes) -> None:
+        if not payload:  # it said that it leaves, and took its retained presence away
+            self._stream.broker_gone(broker)
+            return
+        presence = codec.decode(payload, bus.BrokerPresence)
+        if presence.broker != broker:
+            raise MalformedMessage("presence", "it names another broker than its topic")
+        if presence.state == "lost":
+            self._stream.broker_gone(broker)
+            self._owner.broker_lost(broker)
+        else:
+            self._stream.broker_seen(broker, presence.store)
 
     def _take_probe(self, probe: str, payload: bytes) -> None:
         if not payload:
@@ -280,11 +286,12 @@ class Uplink:
 
     def _take(self, command: bus.Command) -> None:
         """At most once for each id: a repeat gets the reply again, or nothing while the first still runs."""
+        if self._finishing.is_set():
+            return
         if self._once.is_new(command.id):
             self._owner.command(command)
         elif reply := self._once.reply(command.id):
-            self._replies.append((topics.replies_to(command.broker), reply))
-            self._replies_wake.set()
+            self._reply(command, reply)
 
 
 async def tell_lost(url: mqtt.BusUrl | None, presence: bus.Presence) -> None:

@@ -16,11 +16,19 @@ T = TypeVar("T", bound=bus.Event)
 
 class Bench:
     """A mux, a clock, and pydevd's part played by hand; only the threads that a joining session is told are
-    answered by themselves, unless it is `slow`."""
+    answered by themselves, unless it is `slow`, and where a thread stands is refused, unless it is `locating`."""
 
-    def __init__(self, *, slow: bool = False, redaction: Redaction | None = None, **limits: float) -> None:
+    def __init__(
+        self,
+        *,
+        slow: bool = False,
+        locating: bool = False,
+        redaction: Redaction | None = None,
+        **limits: float,
+    ) -> None:
         self.mux = Mux(PROCESS, BOOT, redaction=redaction, **limits)
         self.slow = slow
+        self.locating = locating
         self.now = 100.0
         self.sent: list[dict[str, Any]] = []
         self.answers: dict[str, e.Answer] = {}
@@ -32,6 +40,7 @@ class Bench:
         if fresh:
             self.others = []
         effects = self.mux.handle(event, self.now)
+        unwanted: list[int] = []
         for effect in effects:
             match effect:
                 case e.Answer():
@@ -40,9 +49,15 @@ class Bench:
                 case e.Tell():
                     self.told.append(effect)
                 case e.Send(body):
-                    self.sent.append(codec.decode_any(body))
+                    request = codec.decode_any(body)
+                    if _locates(request) and not self.locating:
+                        unwanted.append(request["seq"])
+                    else:
+                        self.sent.append(request)
                 case _:
                     self.others.append(effect)
+        for seq in unwanted:
+            self.do(e.DebuggerSaid(answer(seq, success=False)), fresh=False)
         return effects
 
     def wait(self, seconds: float) -> None:
@@ -56,10 +71,13 @@ class Bench:
             assert self.mux.next_deadline != before, "it is woken for nothing"
         self.now = until
 
-    def open(self, session: str, viewer: str = "ada", broker: str = "b1") -> str:
+    def open(self, session: str, viewer: str = "ada", broker: str = "b1", **described: Any) -> str:
+        """Described by a name and metadata."""
         command = f"open {session}"
         before = len(self.sent)
-        self.do(e.OpenAsked(command=command, session=session, viewer=viewer, broker=broker, time=5.0))
+        self.do(
+            e.OpenAsked(command=command, session=session, viewer=viewer, broker=broker, time=5.0, **described)
+        )
         self._join(before)
         return command
 
@@ -134,7 +152,9 @@ class Bench:
 
     def dap_events(self, name: str) -> list[tuple[str | None, dict[str, Any]]]:
         events = [
-            (t.session, codec.decode_any(t.fields["message"])) for t in self.told if t.kind is bus.DapEvent
+            (t.session, codec.decode_any(t.fields["message"]))
+            for t in self.told
+            if t.kind in {bus.DapEvent, bus.Output}
         ]
         return [(session, message["body"]) for session, message in events if message["event"] == name]
 
@@ -149,6 +169,10 @@ class Bench:
 
     def kinds(self) -> list[str]:
         return [each.kind.__name__ for each in self.told]
+
+
+def _locates(request: dict[str, Any]) -> bool:
+    return request["command"] == "stackTrace" and "startFrame" in request["arguments"]
 
 
 def answer(to: int, *, success: bool = True, **body: Any) -> Incoming:

@@ -17,7 +17,7 @@ import pytest
 
 from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
 from sonde_broker.bus import EmbeddedBus
-from sonde_wire import bus, codec, mqtt, topics
+from sonde_wire import Address, bus, codec, mqtt, topics
 from tests.support import parts
 from tests.support.debuggee import Program, Running, running
 
@@ -71,6 +71,7 @@ class Broker:
     def __init__(self, line: mqtt.BusConnection, name: str) -> None:
         self.line = line
         self.name = name
+        self.batches: list[bus.EventBatch] = []
         self.events: list[bus.AnyEvent] = []
         self.presences: list[bus.Presence] = []
         self.metrics: list[bus.Metrics] = []
@@ -96,6 +97,7 @@ class Broker:
             self.metrics.append(codec.decode(message.payload, bus.Metrics))
         elif named[1] is topics.Channel.EVENTS:
             batch = codec.decode(message.payload, bus.EventBatch)
+            self.batches.append(batch)
             self.events += [codec.decode(each, bus.AnyEvent) for each in batch.events]  # type: ignore[arg-type] # a union
 
     async def until(self, look: Callable[[], T | None], within: float = 30) -> T:
@@ -120,11 +122,34 @@ class Broker:
 
         def look() -> dict[str, Any] | None:
             for event in self.events:
-                if isinstance(event, bus.DapEvent):
+                if isinstance(event, bus.DapEvent | bus.Output):
                     message = codec.decode_any(event.message)
                     if message["event"] == name and body.items() <= message["body"].items():
                         self.events.remove(event)
                         return dict(message["body"])
+            return None
+
+        return await self.until(look)
+
+    async def comes(self, store: str | None) -> None:
+        """It says that it is online, and writes that history."""
+        presence = bus.BrokerPresence(broker=self.name, state="online", time=1.0, store=store)
+        topic = topics.presence_of_broker(self.name)
+        await self.line.publish(topic, codec.encode(presence), retain=True, qos=1)
+
+    async def has_stored(self, process: str, boot: str, upto: int, *, retain: bool = False) -> None:
+        stored = bus.EventsStored(process=process, boot=boot, upto=upto)
+        topic = topics.of_process(Address.parse(process), topics.Channel.STORED)
+        await self.line.publish(topic, codec.encode(stored), retain=retain)
+
+    async def batch(self, wanted: Callable[[bus.EventBatch], bool]) -> bus.EventBatch:
+        """The next one like that; what came before it is taken away."""
+
+        def look() -> bus.EventBatch | None:
+            for index, each in enumerate(self.batches):
+                if wanted(each):
+                    del self.batches[: index + 1]
+                    return each
             return None
 
         return await self.until(look)
@@ -139,7 +164,7 @@ class Broker:
             operation=operation,
             **fields,
         )
-        topic = f"{topics.ROOT}/process/{process.process}/commands"
+        topic = topics.of_process(Address.parse(process.process), topics.Channel.COMMANDS)
         await self.line.publish(topic, codec.encode(command))
         return command.id
 
@@ -175,7 +200,7 @@ async def broker_on(url: str, name: str = "b1") -> AsyncIterator[Broker]:
     async with mqtt.connect(mqtt.BusUrl.parse(url), client_id=name) as line:
         broker = Broker(line, name)
         channels = (topics.Channel.PRESENCE, topics.Channel.EVENTS, topics.Channel.METRICS)
-        await line.subscribe(*(topics.all_processes(each) for each in channels), topics.replies_to(name))
+        await line.subscribe(*(topics.processes(each) for each in channels), topics.replies_to(name))
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(broker.listen(), name="listen")
             yield broker

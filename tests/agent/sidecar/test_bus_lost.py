@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from sonde_agent import link
 from sonde_agent.sidecar import SidecarSettings, serve
 from sonde_agent.sidecar.journal import Journal
 from sonde_agent.sidecar.uplink import Uplink
 from sonde_wire import Address, bus, mqtt, probes
 from tests.agent.sidecar.conftest import broker_on, mqtt_server, tapped
 from tests.agent.sidecar.test_debugging import WORKER, online, stop
+from tests.agent.sidecar.test_taps import hello, tap
 
 
 async def test_a_lost_bus_lets_the_process_run_on_and_is_debugged_again_when_it_is_back(
@@ -39,6 +42,34 @@ async def test_a_lost_bus_lets_the_process_run_on_and_is_debugged_again_when_it_
             await broker.open(back, "s2")
             await stop(broker, back, program, "s2")
             assert all(event.seq > last for event in broker.events)
+
+
+async def test_what_a_history_had_not_got_when_the_bus_was_lost_is_sent_when_both_are_back(
+    tmp_path: Path,
+) -> None:
+    async with mqtt_server(tmp_path) as server, AsyncExitStack() as stack:
+        settings = SidecarSettings(bus=server.url, listen="tcp:127.0.0.1:0")
+        sidecar = await stack.enter_async_context(serve(settings))
+        ours = await stack.enter_async_context(tap(sidecar))
+        async with broker_on(server.url) as broker:
+            await broker.comes("history")
+            ours.say(hello(sidecar))
+            await broker.batch(lambda each: each.first == 1)
+        server.running.process.kill()
+        await server.running.ended()
+        port = mqtt.BusUrl.parse(server.url).port
+        async with mqtt_server(tmp_path, port) as again, broker_on(again.url) as broker:
+            process = await online(broker)
+            assert broker.batches == []
+            await broker.comes("history")
+            batch = await broker.batch(lambda each: each.boot == process.boot)
+            assert (batch.first, batch.last) == (1, 1)
+            await broker.has_stored(process.process, process.boot, 1)
+            ours.say(link.Ending(code=0))
+            ours.writer.close()
+            assert (await broker.batch(lambda each: each.boot == process.boot)).first == 2
+            await broker.has_stored(process.process, process.boot, 2)
+            assert await sidecar.drained(20)
 
 
 class _Owner:

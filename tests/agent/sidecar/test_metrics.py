@@ -141,6 +141,41 @@ def test_of_too_many_operations_the_busiest_are_told() -> None:
     assert len(codec.encode(sample)) < metrics.MOST_OPERATION_BYTES + 4096
 
 
+def test_the_highest_of_each_is_remembered_and_what_was_never_read_is_no_peak(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = iter([3, 9, 4])
+    monkeypatch.setattr(psutil.Process, "num_threads", lambda _: next(threads))
+    ours = sampler(os.getpid())
+    lags = (0.25, 0.5, None)
+    samples = [
+        ours.sample(
+            (100.0 + second, link.Report(metrics={} if lag is None else {"event_loop_lag": lag})),
+            100.0 + second,
+        )
+        for second, lag in enumerate(lags)
+    ]
+    peaks = [each.peaks for each in samples if each]
+    assert [each and each.threads for each in peaks] == [3, 9, 9]
+    assert [each and each.event_loop_lag for each in peaks] == [0.25, 0.5, 0.5]
+    assert peaks[0] is not None and peaks[0].cpu_percent is None
+    assert peaks[2] is not None and peaks[2].cpu_percent is not None
+    assert sampled().peaks is None
+
+
+def test_the_last_sample_has_what_was_read_last_and_the_newest_report_however_old() -> None:
+    ours = sampler(os.getpid())
+    assert ours.last(None) is None
+    before = ours.sample((100.0, link.Report(metrics={"gc_collections": 4})), 100.0)
+    last = ours.last((50.0, link.Report(metrics={"operations": [CHARGE]})))
+    assert before is not None and last is not None
+    assert last.memory_rss == before.memory_rss and last.peaks == before.peaks
+    assert [each.name for each in last.operations] == ["charge-card"]
+    assert last.gc_collections is None
+    silent = ours.last(None)
+    assert silent is not None and "not reported" in silent.unavailable["operations"]
+
+
 async def test_children_are_counted_over_all_threads() -> None:
     before = count_children(os.getpid())
     async with running("/bin/sh", "-c", "echo here; read line", env={}) as program:
@@ -214,6 +249,27 @@ async def test_what_a_program_measures_arrives_beside_what_it_uses(
         assert await program.ended() == 0
 
 
+async def test_a_process_that_is_killed_leaves_its_last_figures(
+    sidecar: Sidecar, broker: Broker, tmp_path: Path
+) -> None:
+    source = """
+        import sys
+        import sonde_agent
+        sonde_agent.start("shop")
+        with sonde_agent.operation("charge-card"):
+            pass
+        sys.stdin.readline()
+        """
+    async with tapped(sidecar, tmp_path, source) as (_, program):
+        await broker.until(lambda: (broker.metrics and broker.metrics[-1].operations) or None)
+        program.process.kill()
+        ended = await broker.event(bus.ProcessEnded)
+    assert ended.exit.signal == "SIGKILL"
+    assert ended.metrics is not None and ended.metrics.peaks is not None
+    assert ended.metrics.peaks.memory_rss is not None and ended.metrics.memory_rss is not None
+    assert [each.total.ended for each in ended.metrics.operations] == [1]
+
+
 # The document -----------------------------------------------------------------------------------------------
 
 
@@ -230,7 +286,7 @@ def tables() -> list[list[list[str]]]:
 
 def test_the_document_has_a_name_for_every_field_of_the_wire() -> None:
     _, figures, operations = tables()
-    head = {"process", "cause", "boot", "time", "unavailable", "operations"}
+    head = {"process", "cause", "boot", "time", "unavailable", "operations", "peaks"}
     named = {row[0].strip("`") for row in figures}
     assert named == set(bus.Metrics.__struct_fields__) - head
     assert all(row[1].strip("`").split(".")[0] in {"process", "cpython", "sonde"} for row in figures)

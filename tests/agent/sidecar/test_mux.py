@@ -51,6 +51,29 @@ def test_a_session_joins_without_the_threads_when_pydevd_does_not_name_them() ->
     assert bench.state(opening).threads == ()
 
 
+def test_a_session_is_told_of_by_the_name_and_the_metadata_that_its_viewer_gave_it(bench: Bench) -> None:
+    bench.open("s2", name="why is it slow", metadata={"ticket": "SHOP-7"})
+    opened = bench.events(bus.SessionOpened)[-1]
+    assert (opened.viewer, opened.name, opened.metadata) == ("ada", "why is it slow", {"ticket": "SHOP-7"})
+    assert [each.name for each in bench.mux.sessions] == ["", "why is it slow"]
+
+
+def test_what_the_program_prints_is_a_kind_of_event_of_its_own(bench: Bench) -> None:
+    bench.say("output", category="stdout", output="hello")
+    bench.say("thread", reason="started", threadId=7)
+    printed, started = bench.told[-2:]
+    assert (printed.kind, started.kind) == (bus.Output, bus.DapEvent)
+    message = codec.decode_any(printed.fields["message"])
+    assert (message["type"], message["event"], message["body"]["output"]) == ("event", "output", "hello")
+
+
+def test_a_text_that_no_broker_would_take_is_cut(bench: Bench) -> None:
+    bench.say("output", category="stdout", output="\0" * 3_000_000)
+    ((_, body),) = bench.dap_events("output")
+    assert body["output"].endswith("... (2900000 characters more)\n")
+    assert len(codec.encode(body)) < 900_000
+
+
 def test_a_session_that_is_not_open_yet_can_ask_nothing(bench: Bench) -> None:
     bench.slow = True
     bench.open("s2")

@@ -69,7 +69,7 @@ class Pydevd:
                 return [answer(seq), *([_continued(thread)] if runs else [])]
             case "stackTrace":
                 stands = arguments["threadId"] in self.standing
-                return [answer(seq, stackFrames=[{"id": arguments["threadId"]}] if stands else [])]
+                return [answer(seq, stackFrames=[{"id": arguments["threadId"], "line": 1}] if stands else [])]
             case "threads":
                 return [answer(seq, threads=[{"id": each, "name": "t"} for each in THREADS])]
             case _:
@@ -124,6 +124,8 @@ class Always(RuleBasedStateMachine):
         elif event.kind is bus.SessionClosed:
             if not self.mux.sessions:  # nobody is left who sees anything
                 self.seen.clear()
+        elif event.kind is bus.StopLocated:
+            assert event.fields["thread"] in self.seen and not self.asleep
         elif event.kind is bus.DapEvent:
             message = codec.decode_any(event.fields["message"])
             thread = message["body"].get("threadId")

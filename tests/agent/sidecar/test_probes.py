@@ -85,9 +85,8 @@ def test_a_probe_that_means_the_process_is_put_with_the_time_that_is_left(probes
         probe(labels={"zone": "a", "of": "another"}),
         probe(chosen=()),
         probe(chosen=("prod/shop/shop-2",)),
-        probe(expires=NOW),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_a_probe_that_is_not_for_the_process_is_left_alone(probes: Probes, another: Probe) -> None:
     assert probes.seen(ONE, another, NOW) == []
@@ -155,6 +154,48 @@ def test_a_probe_whose_time_is_over_is_dropped_without_anybody_saying_so(probes:
     assert probes.time_passed(NOW + 60) == [Drop(ONE), Tell()]
     assert probes.deadline is None
     assert probes.seen(ONE, probe(), NOW + 61) == []
+
+
+def test_a_clock_far_behind_gives_a_probe_no_more_than_its_whole_life(probes: Probes) -> None:
+    (put,) = probes.seen(ONE, probe(), NOW - 86_400)
+    assert isinstance(put, Put)
+    assert put.left == 60
+
+
+def test_a_probe_that_is_over_when_it_comes_is_an_error_until_it_is_gone(probes: Probes) -> None:
+    assert probes.seen(ONE, probe(), NOW + 3660) == [Tell()]
+    (said,) = probes.said.probes
+    assert (said.id, said.state) == (ONE, "error")
+    assert "over 3600 seconds before it came here" in said.message
+    assert "clock" in said.message
+    assert probes.deadline is None
+    assert probes.reported(Said(), NOW + 3661) == []
+    assert states(probes) == {ONE: "error"}
+    assert probes.seen(ONE, None, NOW + 3662) == [Tell()]
+    assert states(probes) == {}
+
+
+def test_a_clock_that_was_set_right_makes_good_what_came_too_late(probes: Probes) -> None:
+    probes.seen(ONE, probe(), NOW + 3660)
+    tell, put = probes.seen(ONE, probe(), NOW + 1)
+    assert isinstance(put, Put)
+    assert (tell, put.left) == (Tell(), 59)
+
+
+@pytest.mark.parametrize(
+    "message", [removed(), probe(selector="prod/cart/*"), probe(chosen=()), probe(expires=NOW + 3600)]
+)
+def test_nothing_is_said_of_what_came_a_little_late_or_was_not_for_this_process(
+    probes: Probes, message: Probe | ProbeRemoved
+) -> None:
+    assert probes.seen(ONE, message, NOW + 3660) == []
+    assert states(probes) == {}
+
+
+def test_a_known_probe_that_comes_again_after_its_time_is_dropped_as_any_that_is_over(probes: Probes) -> None:
+    probes.seen(ONE, probe(), NOW)
+    assert drops(probes.seen(ONE, probe(revision=2), NOW + 61)) == [ONE]
+    assert states(probes) == {}
 
 
 def test_nothing_is_said_to_a_tap_that_is_not_there_and_everything_to_one_that_comes() -> None:

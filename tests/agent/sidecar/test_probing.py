@@ -11,13 +11,13 @@ import pytest
 from sonde_agent import link
 from sonde_agent.records import changed
 from sonde_agent.sidecar import Sidecar, SidecarSettings, serve
-from sonde_wire import bus, codec, mqtt, topics
+from sonde_wire import Address, bus, codec, mqtt, topics
 from sonde_wire.probes import LinePlace, Probe, ProbeRemoved, ProbeReport, ProbeSpec, Snapshot
 from tests.agent.sidecar.conftest import Broker
 from tests.agent.sidecar.test_taps import HELLO, Tap, tap
 
 ONE = "probeaaaaa"
-TOPIC = "sonde/v1/process/prod/shop/shop-1/probes"
+TOPIC = topics.of_process(Address("prod", "shop", "shop-1"), topics.Channel.PROBES)
 
 
 @pytest.fixture
