@@ -16,10 +16,11 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 RUN python -m venv /opt/sonde
 
 FROM build AS install
-RUN /opt/sonde/bin/pip install --no-cache-dir --no-index --find-links /wheels "sonde[broker]"
+RUN /opt/sonde/bin/pip install --no-cache-dir --no-index --find-links /wheels "sonde[broker,postgres]"
 
 FROM python:3.13-slim-bookworm
 COPY --from=install /opt/sonde /opt/sonde
+RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/sonde
 ENV PATH=/opt/sonde/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 EXPOSE 8080

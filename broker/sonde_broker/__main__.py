@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
+import os
 import re
 import sys
 import time
@@ -16,27 +18,20 @@ from jwt.utils import base64url_decode
 from sonde_broker.bus import BusError
 from sonde_broker.errors import BadToken, BrokerError, InvalidSettings
 from sonde_broker.issue import SigningKey, issue
-from sonde_broker.serve import serve
+from sonde_broker.options import add_to, gather, unknown_variables
+from sonde_broker.reading import read, read_duration, read_logs
 from sonde_broker.settings import (
     DEFAULT_AUDIENCE,
     DEFAULT_ISSUER,
     SITE_TOKEN_LIFE,
-    HostPort,
     KeyChoice,
-    Settings,
-    check_hosts,
-    check_origins,
-    choose_key,
-    read_bus,
-    site_probes,
     site_secret,
 )
 from sonde_broker.site import Announcement, announce
 from sonde_broker.tokens import TokenRules, verify
 from sonde_wire import Scope, Selector, WireError, local, logs
 
-_LISTEN = "127.0.0.1:8080"
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+logger = logging.getLogger(__name__)
 
 _SERVE_EXAMPLES = """\
 examples:
@@ -46,6 +41,10 @@ examples:
       --jwks /etc/sonde/jwks.json --issuer https://id.example --audience sonde \\
       --allow-host sonde.example --allow-origin https://sonde.example
       in production, behind TLS, with the keys of your identity provider
+  sonde broker --check --bus mqtts://broker@mqtt.example --jwks /etc/sonde/jwks.json
+      whether that would work: what would be used, from where, and what can be reached
+
+Each option can be given by a variable too: --max-token-lifetime by SONDE_BROKER_MAX_TOKEN_LIFETIME.
 """
 _ISSUE_EXAMPLES = """\
 examples:
@@ -66,7 +65,8 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    descriptor: int | None = getattr(options, "announce_fd", None)
+    number: str = getattr(options, "announce_fd", None) or ""
+    descriptor = int(number) if number.isdecimal() else None
     try:
         return int(options.run(options))
     except InvalidSettings as error:
@@ -81,30 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    if options.log_level is None:
-        options.log_level = "debug" if options.verbose else "info"
-    logs.set_up(logs.LogSettings(level=options.log_level, file=options.log_file, format=options.log_format))
-    listen = HostPort.parse(options.listen or _LISTEN, "--listen")
-    choice = KeyChoice(options.secret_file, options.public_key, options.jwks)
-    choice = choose_key(choice, listen, site=options.site)
-    settings = Settings(
-        listen=listen,
-        any_port=options.site and options.listen is None,
-        bus=read_bus(
-            options.bus, HostPort.parse(options.bus_listen, "--bus-listen"), choice, options.bus_password_file
-        ),
-        keys=choice.read(),
-        issuer=options.issuer,
-        audience=options.audience,
-        longest_life=options.max_token_lifetime or (SITE_TOKEN_LIFE if options.site else 3600.0),
-        origins=check_origins(options.allow_origin),
-        hosts=check_hosts(options.allow_host),
-        page=options.page,
-        site_secret=choice.secret if options.site else None,
-        probe_file=site_probes() if options.site else None,
-        announce=options.announce_fd,
-    )
-    asyncio.run(serve(settings))
+    # imported here, because tokens need none of it
+    from sonde_broker import check
+    from sonde_broker.serve import serve
+
+    given = gather(vars(options), os.environ)
+    if options.check:
+        return check.run(given, os.environ, as_json=options.json)
+    logs.set_up(read_logs(given))
+    for sentence in unknown_variables(os.environ):
+        logger.warning("%s", sentence)
+    asyncio.run(serve(read(given)))
     return 0
 
 
@@ -197,25 +184,7 @@ def _command(
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--listen",
-        metavar="HOST:PORT",
-        help=f"for viewers (default: {_LISTEN}; with --site any free port where that one is taken)",
-    )
-    add("--bus", default="embedded", help="embedded, mosquitto, or mqtt[s]://... (default: %(default)s)")
-    add("--bus-listen", default="127.0.0.1:0", metavar="HOST:PORT", help="for agents, on a bus of our own")
-    add("--bus-password-file", type=Path, metavar="F", help="the agents' password on a bus of our own")
-    _add_keys(parser)
-    add("--allow-origin", action="append", default=[], metavar="O", help="a further origin of web pages")
-    add("--allow-host", action="append", default=[], metavar="H", help="a further name of this broker")
-    add("--page", type=Path, metavar="DIR", help="built files of the web page, instead of the installed ones")
-    add("--site", action="store_true", help="development: make a key and a token, tell this user's programs")
-    add("--announce-fd", type=int, metavar="N", help="write one JSON line there when ready")
-    add("--log-level", choices=("debug", "info", "warning", "error"), help="what is logged (default: info)")
-    add("--log-file", metavar="FILE", help="a file for the log, beside the console; it stays small")
-    add("--log-format", choices=("text", "json"), default="text", help="json: an object a line")
-    add("--verbose", action="store_true", help="short for --log-level debug")
+    add_to(parser)
     parser.set_defaults(run=_serve)
 
 
@@ -266,10 +235,10 @@ def _scopes(texts: Sequence[str]) -> list[Scope]:
 
 
 def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
-    if not match or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration, such as 900, 15m or 12h")
-    return float(int(match[1]) * _UNITS[match[2] or "s"])
+    try:
+        return read_duration(text, "the duration")
+    except InvalidSettings as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _texts(group: BaseExceptionGroup[BaseException]) -> str:

@@ -94,6 +94,23 @@ def admit(query: str, headers: Headers, rules: DoorRules) -> Admitted | TurnedAw
         return TurnedAway(error.public, error.problem)
 
 
+def admit_program(headers: Headers, rules: DoorRules) -> Admitted | Rejected:
+    """For what is asked over plain HTTP with a token. Call after `check_host`. A page of another origin does not get here:
+    a browser asks first whether it may send the header, and is told no."""
+    match headers.origin:
+        case ():
+            pass
+        case (origin,) if origin.lower() in rules.origins:
+            pass
+        case _:
+            return Rejected(HTTPStatus.FORBIDDEN, "Pages of that origin may not ask.\n")
+    if len(headers.authorization) != 1:
+        return Rejected(
+            HTTPStatus.UNAUTHORIZED, "Send one Authorization: Bearer with a token.\n", challenge=True
+        )
+    return _by_header(headers.authorization[0], rules)
+
+
 def host_name(host: str) -> str:
     """`name`, `name:port`, `1.2.3.4:port` or `[::1]:port` to the name in lower case; empty if it is no such."""
     try:

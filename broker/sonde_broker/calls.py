@@ -7,15 +7,19 @@ such text (we, who decide, and somebody behind us, who acts) might each take ano
 import json
 from typing import Any
 
+import msgspec
 from msgspec import Struct, UnsetType
 
-from sonde_wire import Code, Failure, MalformedMessage, Reason, codec, rpc
+from sonde_wire import Code, Failure, MalformedMessage, Reason, bus, codec, rpc
+from sonde_wire.facts import trace_of
 
 
 class Call(Struct, frozen=True):
     id: int | str
     method: str
     params: rpc.Params
+    trace: bus.TraceContext | None = None
+    """Of the caller, where it sent one; it goes with the command to the process."""
 
 
 class Unreadable(Struct, frozen=True):
@@ -69,7 +73,17 @@ def read_call(text: str | bytes) -> Call | Unreadable:
                 message=f"wrong params for {request.method}: {error.problem}; its params are: {fields}",
             ),
         )
-    return Call(request.id, request.method, params)
+    return Call(request.id, request.method, params, trace_context(request.traceparent, request.tracestate))
+
+
+def trace_context(traceparent: str, tracestate: str) -> bus.TraceContext | None:
+    """None for one that is absent or malformed, which never is a reason to refuse (W3C Trace Context, 3.3)."""
+    if trace_of(traceparent) is None:
+        return None
+    try:
+        return msgspec.convert({"traceparent": traceparent, "tracestate": tracestate}, bus.TraceContext)
+    except msgspec.ValidationError:
+        return None
 
 
 def _malformed(problem: str) -> Failure:

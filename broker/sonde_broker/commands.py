@@ -1,11 +1,11 @@
 """From a viewer's call to the operation that is asked of a process, and how long its answer may take. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from sonde_broker.relay_io import ViewerId
-from sonde_wire import Address, Code, MalformedMessage, Reason, Refused, Scope, bus, dap, rpc
+from sonde_broker.relay_io import Effect, Instant, ViewerId
+from sonde_wire import Address, Code, Failure, MalformedMessage, Reason, Refused, Scope, bus, dap, rpc
 
 MARGIN = 2.0
 """How much longer than the sidecar the broker waits, in seconds, so that the sidecar's own reason arrives."""
@@ -29,6 +29,8 @@ class Pending(Struct, frozen=True):
     method: str
     process: Address
     session: str | None = None
+    then: Callable[[Raw | Failure, Instant], list[Effect]] | None = None
+    """The broker asks for itself, for the sake of that call: what is done with the outcome."""
 
 
 _READS: Mapping[str, bus.AnyOperation] = {

@@ -11,7 +11,6 @@ from msgspec import Raw, Struct
 from sonde_broker import access, answers
 from sonde_broker.calls import Call
 from sonde_broker.commands import (
-    OPEN_TIMEOUT,
     Pending,
     bus_lost,
     process_gone,
@@ -25,12 +24,16 @@ from sonde_broker.commands import (
 from sonde_broker.dispatch import Dispatch
 from sonde_broker.errors import BadToken
 from sonde_broker.fleet import Fleet, Known
+from sonde_broker.history_desk import HistoryDesk
 from sonde_broker.probe_desk import ProbeDesk
 from sonde_broker.relay_io import Effect, Instant, Send, ViewerId
+from sonde_broker.reporting import Reporting
 from sonde_broker.sessions import Session
+from sonde_broker.subscribing import Subscribers, Subscribing
 from sonde_broker.subscriptions import Subscriptions
 from sonde_broker.tokens import Claims
 from sonde_wire import Address, Code, Reason, Refused, Scope, Selector, bus, rpc
+from sonde_wire.facts import facts
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class Viewer(Struct):
     claims: Claims
     wishes: dict[int, tuple[tuple[rpc.Topic, Selector], ...]]
     last_subscription: int = 0
+    passing: bool = False
 
 
 class Desk:
@@ -58,16 +62,22 @@ class Desk:
         verify: Callable[[str, float], Claims],
         fleet: Fleet,
         subscriptions: Subscriptions,
+        subscribers: Subscribers,
         dispatch: Dispatch,
         probes: ProbeDesk,
+        history: HistoryDesk,
+        reporting: Reporting,
     ) -> None:
         self._broker = broker
         self._version = version
         self._verify = verify
         self._fleet = fleet
         self._subscriptions = subscriptions
+        self._subscribers = subscribers
         self._dispatch = dispatch
         self._probes = probes
+        self._history = history
+        self._reporting = reporting
 
     def perform(self, viewer: ViewerId, caller: Viewer, call: Call, now: Instant) -> list[Effect]:
         claims = caller.claims
@@ -79,8 +89,16 @@ class Desk:
                 return [Send(viewer, answers.result(call.id, self._list(claims, text)))]
             case rpc.Subscribe():
                 return self._subscribe(viewer, caller, call.params, call, now)
+            case rpc.HistoryEvents() | rpc.HistorySessions():
+                return self._history.perform(viewer, claims, call, now)
+            case rpc.OfSession() if call.method == "history.session":
+                return self._history.perform(viewer, claims, call, now)
+            case rpc.MakeReport():
+                return self._reporting.begin(viewer, claims, call.params, call, now)
             case rpc.Unsubscribe(subscription=number):
                 return self._unsubscribe(viewer, caller, number, call, now)
+            case rpc.BeginSession():
+                return self._open_session(viewer, claims, call.params, call, now)
             case rpc.OfProcess() | rpc.SourceOfProcess() | rpc.DiagnoseProcess():
                 return self._ask_process(viewer, claims, call.params, call, now)
             case rpc.OfSession() | rpc.SeatCall():
@@ -105,6 +123,7 @@ class Desk:
             selectors=tuple(str(selector) for selector in claims.selectors),
             expires=claims.expires,
             bus="up" if self._dispatch.bus_up else "down",
+            store=self._history.status.store,
         )
 
     def _renew(self, viewer: ViewerId, caller: Viewer, token: str, call: Call, now: Instant) -> list[Effect]:
@@ -112,7 +131,14 @@ class Desk:
         try:
             claims = self._verify(token, now.wall)
         except BadToken as error:
-            logger.warning("%s (%s) renewed with a bad token: %s", caller.claims.subject, viewer, error)
+            subject, failure = caller.claims.subject, error.refused().failure
+            logger.warning(
+                "%s (%s) renewed with a bad token: %s",
+                subject,
+                viewer,
+                error,
+                extra=facts(viewer=viewer, subject=subject, code=failure.code, reason=failure.reason),
+            )
             raise error.refused() from None
         if claims.subject != caller.claims.subject:
             raise Refused(
@@ -152,14 +178,23 @@ class Desk:
     def _subscribe(
         self, viewer: ViewerId, caller: Viewer, params: rpc.Subscribe, call: Call, now: Instant
     ) -> list[Effect]:
-        if len(caller.wishes) >= MOST_SUBSCRIPTIONS:
+        if len(caller.wishes) + self._subscribers.under_way(viewer) >= MOST_SUBSCRIPTIONS:
             raise too_many("subscriptions", MOST_SUBSCRIPTIONS)
+        if params.topics == ("output",):  # beside others it is left out, as all that carries values is
+            access.require_scope(caller.claims, Scope.INSPECT, "the topic 'output'")
+        self._subscribers.begin(viewer, call.id, params, now)
+        return []
+
+    def join(self, asked: Subscribing, caller: Viewer, now: Instant) -> list[Effect]:
+        """The end of `subscribe`, with its answer."""
+        params, viewer = asked.params, asked.viewer
         selector = Selector.parse(params.selector)
         caller.last_subscription += 1
-        caller.wishes[caller.last_subscription] = tuple((topic, selector) for topic in params.topics)
+        if Scope.OBSERVE in caller.claims.scopes:  # it may have renewed its token meanwhile
+            caller.wishes[caller.last_subscription] = tuple((topic, selector) for topic in params.topics)
         subscribed = rpc.Subscribed(subscription=caller.last_subscription)
         effects = self._arrange(viewer, caller, now)
-        effects.append(Send(viewer, answers.result(call.id, subscribed)))
+        effects.append(Send(viewer, answers.result(asked.request, subscribed)))
         if "presence" in params.topics:
             effects += self._snapshot(viewer, caller.claims, selector)
         if "probes" in params.topics:
@@ -214,13 +249,22 @@ class Desk:
         now: Instant,
     ) -> list[Effect]:
         process = Address.parse(params.process)
-        known = self._online(claims, process)
+        self._online(claims, process)
         pending = Pending(viewer, call.id, call.method, process)
-        if call.method == "session.open":
-            boot = known.presence.boot
-            self._forget_dead_sessions(viewer)
-            return self._dispatch.open_session(claims, pending, OPEN_TIMEOUT, boot=boot, now=now.steady)
-        return self._dispatch.ask(claims, pending, read_order(params, call.method), boot=None, now=now.steady)
+        return self._dispatch.ask(
+            claims, pending, read_order(params, call.method), boot=None, now=now.steady, trace=call.trace
+        )
+
+    def _open_session(
+        self, viewer: ViewerId, claims: Claims, params: rpc.BeginSession, call: Call, now: Instant
+    ) -> list[Effect]:
+        process = Address.parse(params.process)
+        known = self._online(claims, process)
+        self._forget_dead_sessions(viewer)
+        pending = Pending(viewer, call.id, call.method, process)
+        return self._dispatch.open_session(
+            claims, pending, params, boot=known.presence.boot, now=now.steady, trace=call.trace
+        )
 
     def _forget_dead_sessions(self, viewer: ViewerId) -> None:
         """A process that is killed with its sidecar never says that its sessions are closed; they must not count
@@ -253,7 +297,7 @@ class Desk:
             self._require_session(claims, session)
         order = read_session_order(params, call.method)
         pending = Pending(viewer, call.id, call.method, session.process, session.id)
-        return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady)
+        return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady, trace=call.trace)
 
     def _lives(self, session: Session) -> bool:
         known = self._fleet.get(session.process)
@@ -272,4 +316,4 @@ class Desk:
         session = self._session(viewer, params.session)
         self._require_session(claims, session)
         pending = Pending(viewer, call.id, f"dap {command}", session.process, session.id)
-        return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady)
+        return self._dispatch.ask(claims, pending, order, boot=session.boot, now=now.steady, trace=call.trace)

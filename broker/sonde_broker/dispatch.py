@@ -8,11 +8,12 @@ import logging
 from collections.abc import Callable
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import Raw, UnsetType
 
 from sonde_broker import answers
 from sonde_broker.commands import (
     MARGIN,
+    OPEN_TIMEOUT,
     Order,
     Pending,
     bus_lost,
@@ -21,11 +22,13 @@ from sonde_broker.commands import (
     timed_out,
     too_many,
 )
+from sonde_broker.counts import Counts
 from sonde_broker.deadlines import Deadlines
-from sonde_broker.relay_io import Effect, Publish, Send, ViewerId
+from sonde_broker.relay_io import Effect, Instant, Publish, Send, ViewerId
 from sonde_broker.sessions import Session, Sessions
 from sonde_broker.tokens import Claims
-from sonde_wire import Address, Code, Failure, Reason, Refused, bus, codec, topics
+from sonde_wire import Address, Code, Failure, Reason, Refused, bus, codec, rpc, topics
+from sonde_wire.facts import facts
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +43,9 @@ _MOST_CLOSES = 3
 class Dispatch:
     """`broker` is our name on the bus; `new_id` makes the ids of commands and sessions, never the same twice."""
 
-    def __init__(self, broker: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, broker: str, new_id: Callable[[], str], counts: Counts) -> None:
         self.sessions = Sessions()
+        self._counts = counts
         self.bus_up = False
         """While it is False nothing can be published."""
         self._broker = broker
@@ -49,7 +53,12 @@ class Dispatch:
         self._pending: dict[str, Pending] = {}
         self._closing: dict[str, tuple[Session, int]] = {}
         """By command: what it closes, and how often it may be tried yet."""
+        self._outcomes: list[tuple[Pending, Raw | Failure]] = []
         self._deadlines: Deadlines[str] = Deadlines()
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
 
     def deadline(self) -> float | None:
         return self._deadlines.next()
@@ -62,9 +71,11 @@ class Dispatch:
         *,
         boot: str | None,
         now: float,
+        trace: bus.TraceContext | None = None,
     ) -> list[Effect]:
         """Publishes the command and remembers who waits for it. Raises `Refused` when too many are under way."""
-        if sum(each.viewer == pending.viewer for each in self._pending.values()) >= MOST_PENDING:
+        under_way = sum(each.viewer == pending.viewer and not each.then for each in self._pending.values())
+        if under_way >= MOST_PENDING and pending.then is None:
             raise too_many("unanswered calls", MOST_PENDING)
         command = self._new_id()
         self._pending[command] = pending
@@ -72,18 +83,26 @@ class Dispatch:
         identity = bus.ViewerIdentity(
             subject=claims.subject, connection=pending.viewer, scopes=tuple(sorted(claims.scopes))
         )
-        return [self._publish(command, pending.process, identity, order, boot)]
+        return [self._publish(command, pending.process, identity, order, boot, trace)]
 
     def open_session(
-        self, claims: Claims, pending: Pending, timeout: float, *, boot: str, now: float
+        self,
+        claims: Claims,
+        pending: Pending,
+        wanted: rpc.BeginSession,
+        *,
+        boot: str,
+        now: float,
+        trace: bus.TraceContext | None = None,
     ) -> list[Effect]:
         if len(self.sessions.of_viewer(pending.viewer)) >= MOST_SESSIONS:
             raise too_many("debug sessions", MOST_SESSIONS)
         session = self._new_id()
-        order = Order(bus.OpenSession(session=session), timeout)
-        effects = self.ask(
-            claims, msgspec.structs.replace(pending, session=session), order, boot=boot, now=now
+        order = Order(
+            bus.OpenSession(session=session, name=wanted.name, metadata=wanted.metadata), OPEN_TIMEOUT
         )
+        pending = msgspec.structs.replace(pending, session=session)
+        effects = self.ask(claims, pending, order, boot=boot, now=now, trace=trace)
         self.sessions.add(Session(session, pending.viewer, claims.subject, pending.process, boot))
         return effects
 
@@ -104,21 +123,31 @@ class Dispatch:
             )
             return []
         self._forget(command)
+        self._counts.command("answered" if reply.failure is None else "failed")
         if reply.failure is not None:
             self._settle_failure(pending, reply.failure)
-            return [Send(pending.viewer, answers.failure(pending.request, reply.failure))]
+            return self._settle(pending, reply.failure)
         if isinstance(reply.result, UnsetType):
             logger.error("the reply of %s to %s carries nothing (%s)", reply.process, command, pending.method)
             failure = Failure(
                 code=Code.INTERNAL, reason=Reason.BUG, message=f"{pending.method} was answered with nothing"
             )
-            return [Send(pending.viewer, answers.failure(pending.request, failure))]
+            return self._settle(pending, failure)
         if pending.session is not None:
             if pending.method == "session.open":
                 self.sessions.confirm(pending.session, reply.boot)
             elif pending.method == "session.close":
                 self.sessions.drop(pending.session, pending.process)
-        return [Send(pending.viewer, answers.result(pending.request, reply.result))]
+        return self._settle(pending, reply.result)
+
+    def take_outcomes(self, now: Instant) -> list[Effect]:
+        """What the broker asked for itself and now knows; to be called after everything that happened."""
+        effects: list[Effect] = []
+        while self._outcomes:
+            pending, outcome = self._outcomes.pop(0)
+            if pending.then is not None:
+                effects += pending.then(outcome, now)
+        return effects
 
     def time_passed(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -128,8 +157,17 @@ class Dispatch:
                 continue
             pending = self._pending.pop(command)
             refused = timed_out(pending.method)
-            logger.warning("%s did not answer %s (command %s)", pending.process, pending.method, command)
-            effects.append(Send(pending.viewer, answers.failure(pending.request, refused.failure)))
+            logger.warning(
+                "%s did not answer %s (command %s)",
+                pending.process,
+                pending.method,
+                command,
+                extra=facts(
+                    process=str(pending.process), method=pending.method, viewer=pending.viewer, cause=command
+                ),
+            )
+            self._counts.command("timed_out")
+            effects += self._settle(pending, refused.failure)
             if pending.method == "session.open" and pending.session is not None:
                 session = self.sessions.get(pending.session, pending.viewer)
                 if session is not None:  # it may be open by now, and nobody would know its name
@@ -152,6 +190,7 @@ class Dispatch:
 
     def viewer_left(self, viewer: ViewerId, now: float) -> list[Effect]:
         for command in [each for each, pending in self._pending.items() if pending.viewer == viewer]:
+            self._counts.command("abandoned")
             self._forget(command)
         sessions = self.sessions.take_viewer(viewer)
         return [self._close(session, now) for session in sessions] if self.bus_up else []
@@ -176,9 +215,18 @@ class Dispatch:
         effects: list[Effect] = []
         for command, pending in [each for each in self._pending.items() if chosen(each[1])]:
             self._forget(command)
+            self._counts.command("abandoned")
             self._settle_failure(pending, why.failure)
-            effects.append(Send(pending.viewer, answers.failure(pending.request, why.failure)))
+            effects += self._settle(pending, why.failure)
         return effects
+
+    def _settle(self, pending: Pending, outcome: Raw | Failure) -> list[Effect]:
+        if pending.then is not None:
+            self._outcomes.append((pending, outcome))
+            return []
+        if isinstance(outcome, Failure):
+            return [Send(pending.viewer, answers.failure(pending.request, outcome))]
+        return [Send(pending.viewer, answers.result(pending.request, outcome))]
 
     def _forget(self, command: str) -> None:
         del self._pending[command]
@@ -205,7 +253,13 @@ class Dispatch:
         return self._publish(command, session.process, viewer, order, None)
 
     def _publish(
-        self, command: str, process: Address, viewer: bus.ViewerIdentity, order: Order, boot: str | None
+        self,
+        command: str,
+        process: Address,
+        viewer: bus.ViewerIdentity,
+        order: Order,
+        boot: str | None,
+        trace: bus.TraceContext | None = None,
     ) -> Publish:
         message = bus.Command(
             process=str(process),
@@ -215,5 +269,7 @@ class Dispatch:
             timeout=order.timeout,
             operation=order.operation,
             boot=boot,
+            trace=trace,
         )
-        return Publish(topics.of_process(process, topics.Channel.COMMANDS), codec.encode(message))
+        topic = topics.of_process(process, topics.Channel.COMMANDS)
+        return Publish(topic, codec.encode(message), expires=order.timeout)

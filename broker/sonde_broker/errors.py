@@ -23,14 +23,15 @@ class InvalidSettings(BrokerError):
 
 
 class CannotListen(BrokerError):
-    def __init__(self, address: str, problem: str) -> None:
+    def __init__(self, address: str, problem: str, option: str = "--listen") -> None:
         super().__init__(address, problem)
         self.address = address
         self.problem = problem
+        self.option = option
 
     def __str__(self) -> str:
         return (
-            f"cannot listen on {self.address}: {self.problem}; choose another address with --listen HOST:PORT "
+            f"cannot listen on {self.address}: {self.problem}; choose another address with {self.option} HOST:PORT "
             "(port 0 takes any free one)"
         )
 

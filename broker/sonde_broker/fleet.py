@@ -5,6 +5,7 @@ people can read how it ended. After the broker regained the bus, the server may 
 a process that does not tell of itself again within `GRACE` seconds is then taken for lost.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -38,6 +39,10 @@ class Fleet:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def states(self) -> dict[str, int]:
+        """How many are in which state."""
+        return dict(Counter(known.presence.state for known in self._known.values()))
 
     def get(self, process: Address) -> Known | None:
         return self._known.get(process)

@@ -8,9 +8,10 @@ one whose topic it came on, for each event of a batch too.
 from msgspec import Struct
 
 from sonde_broker.relay_io import (
-    Brought,
+    BrokerSeen,
     EventsSeen,
     Happening,
+    Header,
     MetricsSeen,
     PresenceCleared,
     PresenceSeen,
@@ -18,9 +19,9 @@ from sonde_broker.relay_io import (
     ProbesReported,
     ReplySeen,
 )
-from sonde_wire import MalformedMessage, bus, codec
+from sonde_wire import Address, MalformedMessage, bus, codec
 from sonde_wire.probes import ProbeMessage, ProbeReport
-from sonde_wire.topics import Channel, read_probe, read_process, replies_to
+from sonde_wire.topics import Channel, read_broker_presence, read_probe, read_process, replies_to
 
 MOST_BYTES = {
     Channel.PRESENCE: 64 * 1024,
@@ -29,20 +30,14 @@ MOST_BYTES = {
     Channel.PROBES: 512 * 1024,
 }
 MOST_PROBE = 2 * 1024 * 1024
+MOST_BROKER = 4 * 1024
 MOST_REPLY = 4 * 1024 * 1024
 MOST_EVENTS = 10_000
 """Of one batch."""
-_OF_PROBES = frozenset({"snapshot_taken", "probe_logged", "watch_changed", "probe_changed"})
-"""They carry values: a state too, of a gauge or a failure."""
 
 
-class _EventHeader(Struct, frozen=True):
-    type: str
+class _MetricsHeader(Struct, frozen=True, tag_field="type", tag="metrics"):
     process: str
-    boot: str
-    seq: int
-    session: str | None = None
-    probe: str = ""
 
 
 def read(topic: str, payload: bytes, broker: str) -> Happening | None:
@@ -52,11 +47,13 @@ def read(topic: str, payload: bytes, broker: str) -> Happening | None:
         return ReplySeen(codec.decode(payload, bus.Reply))
     if (probe := read_probe(topic)) is not None:
         return _read_probe(probe, payload)
+    if (other := read_broker_presence(topic)) is not None:
+        return _read_broker(other, payload)
     named = read_process(topic)
     if named is None:
         return None
     process, channel = named
-    if channel is Channel.COMMANDS:
+    if channel is Channel.COMMANDS or channel is Channel.STORED:
         return None
     if channel is Channel.PRESENCE and not payload:
         return PresenceCleared(process)
@@ -69,13 +66,13 @@ def read(topic: str, payload: bytes, broker: str) -> Happening | None:
             _check_process(presence.process, str(process), channel)
             return PresenceSeen(process, presence, payload)
         case Channel.METRICS:
-            metrics = codec.decode(payload, bus.Metrics)
+            metrics = codec.decode(payload, _MetricsHeader)
             _check_process(metrics.process, str(process), channel)
             return MetricsSeen(process, payload)
         case Channel.EVENTS:
             batch = codec.decode(payload, bus.EventBatch)
             _check_process(batch.process, str(process), channel)
-            return EventsSeen(process, batch, *_check_events(batch))
+            return _read_events(process, batch)
         case Channel.PROBES:
             report = codec.decode(payload, ProbeReport)
             _check_process(report.process, str(process), channel)
@@ -92,6 +89,16 @@ def _read_probe(probe: str, payload: bytes) -> ProbeSeen:
     return ProbeSeen(probe, message)
 
 
+def _read_broker(broker: str, payload: bytes) -> BrokerSeen:
+    if not payload:
+        return BrokerSeen(broker, None)
+    _check_text(payload, MOST_BROKER, "broker presence")
+    presence = codec.decode(payload, bus.BrokerPresence)
+    if presence.broker != broker:
+        raise MalformedMessage("broker presence", "it names another than its topic")
+    return BrokerSeen(broker, presence)
+
+
 def _check_text(payload: bytes, most: int, what: str) -> None:
     if len(payload) > most:
         raise MalformedMessage(what, f"{len(payload)} bytes, more than {most}")
@@ -106,24 +113,29 @@ def _check_process(inside: str, outside: str, what: str) -> None:
         raise MalformedMessage(what, f"it names another process than its topic, {outside}")
 
 
-def _check_events(batch: bus.EventBatch) -> tuple[tuple[str, ...], tuple[Brought, ...]]:
-    """The sessions that the batch says were closed, and what probes brought."""
+def _read_events(process: Address, batch: bus.EventBatch) -> EventsSeen:
+    """Of each event the header is read, once; its body is only copied from here on."""
     if not 1 <= len(batch.events) <= MOST_EVENTS:
         raise MalformedMessage("event batch", f"{len(batch.events)} events")
+    headers: list[Header] = []
     closed: list[str] = []
-    brought: list[Brought] = []
-    expected = batch.first
-    for encoded in batch.events:
-        event = codec.decode(encoded, _EventHeader)
+    outputs: list[int] = []
+    brought: list[int] = []
+    for index, encoded in enumerate(batch.events):
+        event = codec.decode(encoded, Header)
         if event.process != batch.process or event.boot != batch.boot:
             raise MalformedMessage("event batch", "an event of another process or boot")
-        if event.seq != expected:
-            raise MalformedMessage("event batch", f"event {event.seq} where {expected} belongs")
-        expected += 1
-        if event.type == "session_closed" and event.session is not None:
+        if event.seq != batch.first + index:
+            raise MalformedMessage("event batch", f"event {event.seq} where {batch.first + index} belongs")
+        headers.append(event)
+        if event.type == "output":
+            outputs.append(index)
+        elif event.type in bus.WITH_VALUES:
+            brought.append(index)
+        elif event.type == "session_closed" and event.session is not None:
             closed.append(event.session)
-        elif event.type in _OF_PROBES:
-            brought.append(Brought(event.seq - batch.first, event.type, event.probe))
-    if batch.last != expected - 1:
-        raise MalformedMessage("event batch", f"it ends with {expected - 1}, not {batch.last}")
-    return tuple(closed), tuple(brought)
+    if batch.last != batch.first + len(headers) - 1:
+        raise MalformedMessage(
+            "event batch", f"it ends with {batch.first + len(headers) - 1}, not {batch.last}"
+        )
+    return EventsSeen(process, batch, tuple(headers), tuple(closed), tuple(outputs), tuple(brought))

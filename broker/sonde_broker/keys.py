@@ -5,6 +5,8 @@ yields a secret and a secret file never yields a public key, so families cannot 
 Weak keys are refused when the broker starts (`InvalidSettings`), not when somebody finds out.
 """
 
+import hashlib
+import hmac
 import re
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,23 @@ class VerifyingKey(Struct, frozen=True):
     algorithm: str
     material: Any
     """Bytes of a secret, or one of cryptography's public keys; whatever PyJWT takes for the algorithm."""
+    fingerprint: str
+    """Which key it is, whatever it is called: another key under the same name has another one."""
 
     def __repr__(self) -> str:
-        return f"VerifyingKey({self.algorithm})"
+        return f"VerifyingKey({self.algorithm}, {self.fingerprint})"
+
+    @classmethod
+    def of(cls, algorithm: str, material: Any) -> "VerifyingKey":
+        if isinstance(material, bytes):
+            # by HMAC: the digest of a secret would be the same wherever else it is used
+            digest = hmac.new(material, b"sonde key", hashlib.sha256).hexdigest()
+        else:
+            encoded: bytes = material.public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            digest = hashlib.sha256(encoded).hexdigest()
+        return cls(algorithm, material, digest[:16])
 
 
 class KeySet(Struct, frozen=True):
@@ -45,6 +61,12 @@ class KeySet(Struct, frozen=True):
         if self.only is not None:
             return self.only
         return None if key_id is None else self.named.get(key_id)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Of the keys whose tokens are taken."""
+        keys = [self.only] if self.only is not None else self.named.values()
+        return frozenset(key.fingerprint for key in keys)
 
 
 def read_secret(path: Path) -> bytes:
@@ -61,7 +83,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def from_secret(secret: bytes) -> KeySet:
-    return KeySet(only=VerifyingKey("HS256", secret))
+    return KeySet(only=VerifyingKey.of("HS256", secret))
 
 
 def from_public_key(path: Path) -> KeySet:
@@ -75,7 +97,7 @@ def from_public_key(path: Path) -> KeySet:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
         raise InvalidSettings(f"{path} is not a public key in PEM form") from None
-    return KeySet(only=VerifyingKey(algorithm_of(key, path), key))
+    return KeySet(only=VerifyingKey.of(algorithm_of(key, path), key))
 
 
 def from_jwks(path: Path) -> KeySet:
@@ -136,7 +158,7 @@ def _read_jwk(entry: Any, path: Path) -> tuple[str, VerifyingKey]:
     algorithm = algorithm_of(material, path)
     if entry.get("alg", algorithm) not in {algorithm, "Ed25519" if algorithm == "EdDSA" else algorithm}:
         raise InvalidSettings(f"the key {key_id} in {path} says another algorithm than {algorithm}")
-    return key_id, VerifyingKey(algorithm, material)
+    return key_id, VerifyingKey.of(algorithm, material)
 
 
 def _read(path: Path) -> bytes:

@@ -1,11 +1,15 @@
 """One viewer's way out: writes at once, never waits, and decides what a viewer that cannot keep up misses.
 
-States: current -> lagging -> current, or cut off. Up to `LAG_ABOVE` unsent bytes everything is written. Above,
-notifications are not: metrics are dropped (newer ones come), presence and probes are kept as the newest of each, and
-missed events are counted. When less than `CAUGHT_UP` is unsent, the viewer gets a `gap` for each hole and the
-kept ones, and is current again. Who lags for `LONGEST_LAG` or has `CUT_ABOVE` unsent is cut off: from then on
-nothing is written here. The face says goodbye behind what is unsent, and does not wait long for it: a viewer that
-reads nothing would not read that either.
+The more bytes are unsent, the less is written:
+
+    unsent            what is held back
+    > THIN_METRICS    metrics, presence and probes: the newest of each is kept
+    > THIN_OUTPUT     also what programs print: its numbers are noted
+    > LAG_ABOVE       everything, until it is current again: *lagging*
+
+When less than `CAUGHT_UP` is unsent, the viewer gets a `gap` for each hole and the newest of what was kept, and is current
+again. Who is behind for `LONGEST_LAG`, or has `CUT_ABOVE` unsent, is cut off: from then on nothing is written here. The face
+says goodbye behind what is unsent, and does not wait long for it: a viewer that reads nothing would not read that either.
 
 Answers are always written; their bytes are allowed on top of the limits until the viewer has caught up.
 """
@@ -17,13 +21,17 @@ from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
 
 from sonde_broker import answers
-from sonde_broker.relay_io import Frame
+from sonde_broker.relay_io import Frame, Span
 from sonde_wire import rpc
 
+THIN_METRICS = 64 * 1024
+THIN_OUTPUT = 128 * 1024
 LAG_ABOVE = 256 * 1024
 CAUGHT_UP = 32 * 1024
 CUT_ABOVE = 1024 * 1024
 LONGEST_LAG = 10.0
+MOST_GAPS = 500
+"""Holes that are told one by one; a viewer with more of them lags, and has one for each process."""
 MOST_ANSWERS = 16 * 1024 * 1024
 NOT_SENT_LOW_WATER = 16 * 1024
 """For TCP_NOTSENT_LOWAT: otherwise the kernel swallows 4 MB before `unsent` shows that nobody reads."""
@@ -49,8 +57,21 @@ class Outbox:
         self._lagging = False
         self._cut = False
         self._answers = 0
-        self._gaps: dict[tuple[str, str], tuple[int, int]] = {}
-        self._newest: dict[rpc.Topic, dict[str, bytes]] = {"presence": {}, "probes": {}}
+        self._gaps: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self._holes = 0
+        self.gaps_told = 0
+        """Holes that the viewer was told of."""
+        self._newest: dict[rpc.Topic, dict[str, bytes]] = {}
+        """Of each topic, by name."""
+
+    @property
+    def lagging(self) -> bool:
+        return self._lagging
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait here, and not in the kernel."""
+        return self._line.get_write_buffer_size()
 
     def send(self, payload: bytes) -> None:
         """An answer."""
@@ -60,20 +81,46 @@ class Outbox:
         self._answers += len(framed)
         self._line.write(framed)
 
-    def deliver(self, frames: Iterable[Frame], joined: bytes) -> None:
-        """Notifications; `joined` is the same as bytes, made once for all viewers of a group."""
+    def deliver(self, frames: Iterable[Frame], joined: bytes) -> int:
+        """Notifications; `joined` is the same as bytes, made once for all viewers of a group. How many of the frames were
+        held back, whole or in part."""
         if self._cut or self._line.is_closing():
-            return
-        if not self._lagging and self._unsent() <= LAG_ABOVE:
+            return 0
+        unsent = self._unsent()
+        if unsent <= THIN_METRICS and not self._lagging:
             self._line.write(joined)
-            return
-        self._lagging = True
+            return 0
+        if unsent > LAG_ABOVE or self._holes > MOST_GAPS:
+            self._lagging = True
+        held = 0
         for frame in frames:
-            if frame.topic in self._newest:
-                self._newest[frame.topic].update(frame.items)
-            for span in frame.spans:
-                first, last = self._gaps.get((span.process, span.boot), (span.first, span.last))
-                self._gaps[span.process, span.boot] = (min(first, span.first), max(last, span.last))
+            passes = self._passes(frame, unsent)
+            if passes:
+                self._line.write(text_frame(passes))
+            held += passes is not frame.payload
+        return held
+
+    def _passes(self, frame: Frame, unsent: int) -> bytes:
+        """What of a frame is written to a viewer that is behind; what is not is noted."""
+        if frame.topic != "gap" and frame.items:
+            self._newest.setdefault(frame.topic, {}).update(frame.items)
+            return b""
+        if self._lagging:
+            self._miss(frame.spans)
+            return b""
+        if frame.lean is None or unsent <= THIN_OUTPUT:
+            return frame.payload
+        self._miss(frame.thinned)
+        return frame.lean
+
+    def _miss(self, spans: Iterable[Span]) -> None:
+        for span in spans:
+            holes = self._gaps.setdefault((span.process, span.boot), [])
+            if holes and span.first <= holes[-1][1] + 1:
+                holes[-1] = (holes[-1][0], max(holes[-1][1], span.last))
+            else:
+                holes.append((span.first, span.last))
+                self._holes += 1
 
     def watch(self, now: float) -> str | None:
         """To be called a few times each second. Why the viewer is cut off, once, if it is: then close its line."""
@@ -98,18 +145,22 @@ class Outbox:
     def _catch_up(self) -> None:
         self._behind_since = None
         self._answers = 0
-        if not self._lagging:
-            return
         self._lagging = False
+        if not self._gaps and not self._newest:
+            return
         frames = [
             text_frame(
-                answers.notification("gap", rpc.Gap(process=process, boot=boot, first=first, last=last))
+                answers.notification(
+                    "gap",
+                    rpc.Gap(process=process, boot=boot, first=first, last=last, reason="slow_viewer"),
+                )
             )
-            for (process, boot), (first, last) in self._gaps.items()
+            for (process, boot), holes in self._gaps.items()
+            for first, last in holes
         ]
-        for topic, items in self._newest.items():
-            if items:
-                frames.append(text_frame(answers.spliced(topic, items.values())))
-                items.clear()
-        self._gaps = {}
+        self.gaps_told += len(frames)
+        frames += [
+            text_frame(answers.spliced(topic, items.values())) for topic, items in self._newest.items()
+        ]
+        self._gaps, self._holes, self._newest = {}, 0, {}
         self._line.write(b"".join(frames))

@@ -16,7 +16,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from sonde_broker.errors import InvalidSettings
-from sonde_wire import codec
+from sonde_broker.health import Health
+from sonde_wire import asyncapi, codec
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -103,6 +104,12 @@ def load(directory: Path | None) -> dict[str, Asset]:
     return assets
 
 
+def document() -> Asset:
+    """The AsyncAPI document: what crosses the WebSocket and the bus, for programs of others. It names no process and no
+    person, so everybody may read it."""
+    return Asset.of("/asyncapi.json", asyncapi.text().encode())
+
+
 def _installed() -> Path | None:
     """Found without importing the viewer: programs meet only on the wire."""
     spec = importlib.util.find_spec("sonde_viewer")
@@ -116,17 +123,17 @@ class Pages:
         self._assets = assets
 
     def respond(
-        self, method: str, path: str, *, encodings: str = "", known_etags: str = "", bus_up: bool
+        self, method: str, path: str, *, encodings: str = "", known_etags: str = "", health: Health
     ) -> Response:
         """`encodings` and `known_etags` are Accept-Encoding and If-None-Match."""
         if method not in {"GET", "HEAD"}:
             response = plain(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD are offered.\n")
             response.headers["Allow"] = "GET, HEAD"
         elif path == "/healthz":
-            response = _status(HTTPStatus.OK, {"status": "ok"})
+            response = json_response(HTTPStatus.OK, codec.encode({"status": "ok"}))
         elif path == "/readyz":
-            ready = HTTPStatus.OK if bus_up else HTTPStatus.SERVICE_UNAVAILABLE
-            response = _status(ready, {"status": "ready" if bus_up else "not ready", "bus": bus_up})
+            ready = HTTPStatus.OK if health.ready else HTTPStatus.SERVICE_UNAVAILABLE
+            response = json_response(ready, codec.encode(health.told()))
         elif (asset := self._assets.get(path)) is not None:
             response = _file(asset, encodings, known_etags)
         else:
@@ -137,11 +144,16 @@ class Pages:
 
 
 def plain(status: HTTPStatus, text: str) -> Response:
-    return _response(status, "text/plain; charset=utf-8", text.encode(), {"Cache-Control": "no-store"})
+    return fresh(status, "text/plain; charset=utf-8", text.encode())
 
 
-def _status(status: HTTPStatus, value: dict[str, object]) -> Response:
-    return _response(status, "application/json", codec.encode(value), {"Cache-Control": "no-store"})
+def json_response(status: HTTPStatus, encoded: bytes) -> Response:
+    return fresh(status, "application/json", encoded)
+
+
+def fresh(status: HTTPStatus, content_type: str, body: bytes) -> Response:
+    """What nobody may keep."""
+    return _response(status, content_type, body, {"Cache-Control": "no-store"})
 
 
 def _file(asset: Asset, encodings: str, known_etags: str) -> Response:

@@ -14,6 +14,7 @@ from sonde_broker.calls import Call
 from sonde_broker.commands import bus_lost
 from sonde_broker.deadlines import Deadlines
 from sonde_broker.fleet import Fleet
+from sonde_broker.history_desk import HistoryDesk
 from sonde_broker.probe_rules import check
 from sonde_broker.probe_states import States, shown, without_values
 from sonde_broker.probes import Ended, Live, Probes
@@ -21,7 +22,7 @@ from sonde_broker.relay_io import Effect, EventsSeen, Instant, KeepProbes, Send,
 from sonde_broker.results import Result, Results
 from sonde_broker.subscriptions import Group, Subscriptions
 from sonde_broker.tokens import Claims
-from sonde_wire import Address, Code, Reason, Refused, Scope, Selector, bus, codec, rpc
+from sonde_wire import Address, Code, Failure, Reason, Refused, Scope, Selector, bus, codec, rpc
 from sonde_wire.probes import ProbeMessage, ProbeReport, ProbeSpec, concerns, scope_for, title
 
 logger = logging.getLogger(__name__)
@@ -53,18 +54,34 @@ class ProbeDesk:
         subscriptions: Subscriptions,
         new_id: Callable[[], str],
         flush: Callable[[list[Group], Instant], list[Effect]],
+        *,
+        history: HistoryDesk,
+        leads: Callable[[str], bool],
     ) -> None:
         self._subscriptions = subscriptions
         self._flush = flush
-        self._probes = Probes(fleet, new_id)
+        self._history = history
+        self._probes = Probes(fleet, new_id, leads)
         self._states = States(fleet)
         self._results = Results()
         self._told: dict[str, float] = {}
         self._totals: dict[str, dict[tuple[Selector, ...], rpc.ProbeTotals]] = {}
         """Of each probe since it has last changed, by the selectors of a token."""
+        self._selectors: tuple[Selector, ...] | None = None
+        """Of all live probes, since one has last changed."""
         self._bus_up = False
         self._kept = float("-inf")
         self._deadlines: Deadlines[_Tells | _Keeps] = Deadlines()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._probes.live())
+
+    def selectors(self) -> tuple[Selector, ...]:
+        """Of all live probes."""
+        if self._selectors is None:
+            live = self._probes.live()
+            self._selectors = tuple({Selector.parse(each.probe.spec.target.selector) for each in live})
+        return self._selectors
 
     def deadline(self) -> float | None:
         due = (self._deadlines.next(), self._probes.deadline())
@@ -83,10 +100,19 @@ class ProbeDesk:
                 result = codec.raw(self._list(claims, Selector.parse(text), ended, now))
             case rpc.ProbeResultsCall(probe=probe, limit=limit):
                 self._require(claims, probe)
+                if self._history.there:
+                    return self._history.find_results(viewer, claims, probe, limit, call, now)
                 events, more = self._results.of_probe(probe, limit, access.sight(claims.selectors))
                 result = codec.raw(rpc.ProbeResults(events=events, more=more))
             case rpc.OfSnapshot(snapshot=snapshot):
-                result = self._snapshot(claims, snapshot)
+                kept = self._results.snapshot(snapshot)
+                if kept is not None and access.sees(claims, kept.process):
+                    result = Raw(kept.event)
+                elif self._history.there:
+                    missing = _unknown_snapshot(snapshot)
+                    return self._history.find_snapshot(viewer, claims, snapshot, missing, call, now)
+                else:
+                    raise Refused.from_failure(_unknown_snapshot(snapshot))
             case rpc.OfProbe(probe=probe) if call.method == "probe.show":
                 result = codec.raw(self._show(claims, probe))
             case rpc.OfProbe(probe=probe):
@@ -137,16 +163,6 @@ class ProbeDesk:
             for process, status in found
         )
         return rpc.ProbeDetail(info=self._info(entry, claims.selectors), processes=tuple(processes))
-
-    def _snapshot(self, claims: Claims, snapshot: str) -> Raw:
-        result = self._results.snapshot(snapshot)
-        if result is None or not access.sees(claims, result.process):
-            raise Refused(
-                Code.NOT_FOUND,
-                Reason.UNKNOWN_SNAPSHOT,
-                f"there is no snapshot {snapshot} here: only the newest are kept, and not over a restart of the broker",
-            )
-        return Raw(result.event)
 
     def _require(self, claims: Claims, probe: str) -> Live | Ended:
         entry = self._probes.get(probe)
@@ -210,17 +226,12 @@ class ProbeDesk:
 
     def keep_results(self, seen: EventsSeen) -> None:
         batch = seen.batch
-        for brought in seen.brought:
-            if brought.type == "probe_changed":
+        for index in seen.brought:
+            header = seen.headers[index]
+            if header.type == "probe_changed":
                 continue
-            snapshot = (
-                f"{batch.boot[:12]}-{batch.first + brought.index}"
-                if brought.type == "snapshot_taken"
-                else None
-            )
-            self._results.add(
-                Result(brought.probe, seen.process, bytes(batch.events[brought.index]), snapshot)
-            )
+            snapshot = f"{batch.boot[:12]}-{header.seq}" if header.type == "snapshot_taken" else None
+            self._results.add(Result(header.probe, seen.process, bytes(batch.events[index]), snapshot))
 
     def time_passed(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = [*self._probes.time_passed(now)]
@@ -237,6 +248,7 @@ class ProbeDesk:
     def settle(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = []
         for probe in self._probes.take_changed():
+            self._selectors = None
             self._totals.pop(probe, None)
             entry = self._probes.get(probe)
             if isinstance(entry, Ended):
@@ -274,3 +286,12 @@ class ProbeDesk:
                 made[allowed] = codec.encode(self._info(entry, allowed))
             group.collect_probe(probe, made[allowed])
         return self._flush(groups, now)
+
+
+def _unknown_snapshot(snapshot: str) -> Failure:
+    return Failure(
+        code=Code.NOT_FOUND,
+        reason=Reason.UNKNOWN_SNAPSHOT,
+        message=f"there is no snapshot {snapshot} here, or none that your token lets you see; a history keeps more than "
+        "the newest (--history)",
+    )

@@ -4,10 +4,15 @@ What is wrong is said here, with the part of the text that it is about, before a
 `python` the texts only have to be Python; that takes the scope `execute`, which `access` sees to.
 """
 
-import ast
 import warnings
 
-from sonde_expressions import InvalidExpression, compile_expression, compile_template
+from sonde_expressions import (
+    InvalidExpression,
+    check_python,
+    check_python_template,
+    compile_expression,
+    compile_template,
+)
 from sonde_wire import Code, Reason, Refused
 from sonde_wire.probes import FunctionPlace, LinePlace, Log, OnException, ProbeSpec, Timer, expressions
 
@@ -15,10 +20,16 @@ from sonde_wire.probes import FunctionPlace, LinePlace, Log, OnException, ProbeS
 def check(spec: ProbeSpec) -> None:
     """Raises `Refused` (invalid_argument)."""
     _check_place(spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a viewer's text, on our terminal
+        _check_texts(spec)
+
+
+def _check_texts(spec: ProbeSpec) -> None:
     for where, text in expressions(spec):
         try:
             if spec.python:
-                _check_python(text)
+                check_python(text)
             else:
                 compile_expression(text)
         except InvalidExpression as error:
@@ -26,7 +37,7 @@ def check(spec: ProbeSpec) -> None:
     if isinstance(spec.kind, Log):
         try:
             if spec.python:
-                _check_python_template(spec.kind.template)
+                check_python_template(spec.kind.template)
             else:
                 compile_template(spec.kind.template)
         except InvalidExpression as error:
@@ -48,29 +59,6 @@ def _check_place(spec: ProbeSpec) -> None:
         raise _refused("a timer that ends at the line where it begins measures nothing; give another line")
     if isinstance(place, FunctionPlace) and place.on == "exit":
         raise _refused("a timer ends when its function is left; begin it at the entry")
-
-
-def _check_python(text: str) -> None:
-    """Parsed, never run. Raises `InvalidExpression`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the viewer's text, on our terminal
-            ast.parse(text.strip(), mode="eval")
-    except SyntaxError as error:
-        at = max(0, (error.offset or 1) - 1)
-        raise InvalidExpression(
-            text, min(at, len(text)), 1, f"not a Python expression ({error.msg})"
-        ) from None
-    except (ValueError, MemoryError, RecursionError):
-        raise InvalidExpression(text, 0, len(text), "Python cannot read it: make it simpler") from None
-
-
-def _check_python_template(text: str) -> None:
-    """It is what stands in an f-string."""
-    try:
-        _check_python("f" + repr(text))
-    except InvalidExpression as error:
-        raise InvalidExpression(text, 0, 0, f"as an f-string: {error.message}") from None
 
 
 def _invalid(where: str, error: InvalidExpression) -> Refused:

@@ -40,6 +40,8 @@ RESTORE_AFTER = 1.0
 """Seconds for what the bus retains to arrive."""
 CHOOSE_AFTER = 0.2
 """Seconds in which processes come and go together."""
+STAND_IN_AFTER = 5.0
+"""Seconds that the other brokers leave to the one whose task it is; then they look whether it is still to be done."""
 
 
 class Live(Struct):
@@ -85,8 +87,12 @@ class Probes:
     """Methods return what is to be published; which probes are other than before is in `take_changed`, and whether
     what `kept` gives is other, in `unkept`."""
 
-    def __init__(self, fleet: Fleet, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, fleet: Fleet, new_id: Callable[[], str], leads: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """`leads` says whether what many brokers see is for this one to do, by the probe's id."""
         self.unkept = False
+        self._leads = leads
         self._fleet = fleet
         self._new_id = new_id
         self._live: dict[str, Live] = {}
@@ -201,7 +207,7 @@ class Probes:
             live.probe = message
             self._change(probe)
             if message.chosen is not None:
-                self._deadlines.begin(_Chooses(probe), now.steady + CHOOSE_AFTER)
+                self._choose_soon(probe, now)
         return []
 
     def process_changed(self, process: Address, now: Instant) -> None:
@@ -216,7 +222,7 @@ class Probes:
                 continue
             (live.candidates.add if meant else live.candidates.discard)(process)
             if probe.chosen is not None and meant != had:
-                self._deadlines.begin(_Chooses(probe.id), now.steady + CHOOSE_AFTER)
+                self._choose_soon(probe.id, now)
             if probe.chosen is None or str(process) in probe.chosen:
                 self._changed[probe.id] = None
 
@@ -242,8 +248,9 @@ class Probes:
                     self._unconfirmed.clear()
                 case _GraceEnds():
                     self._waiting = False
-                    for probe in list(self._live):
-                        published += self._choose_again(probe)
+                    for live in self._live.values():
+                        if live.probe.chosen is not None:
+                            self._choose_soon(live.probe.id, now)
         return published
 
     def _time_is_over(self, probe: str, now: Instant) -> list[Publish]:
@@ -271,7 +278,7 @@ class Probes:
         else:
             live = self._begin(message, now)
             if message.chosen is not None:
-                self._deadlines.begin(_Chooses(live.probe.id), now.steady + CHOOSE_AFTER)
+                self._choose_soon(live.probe.id, now)
 
     def _begin(self, probe: Probe, now: Instant) -> Live:
         candidates = {
@@ -307,6 +314,10 @@ class Probes:
     def _change(self, probe: str) -> None:
         self._changed[probe] = None
         self.unkept = True
+
+    def _choose_soon(self, probe: str, now: Instant) -> None:
+        after = CHOOSE_AFTER if self._leads(probe) else CHOOSE_AFTER + STAND_IN_AFTER
+        self._deadlines.begin(_Chooses(probe), now.steady + after)
 
     def _choose_again(self, probe: str) -> list[Publish]:
         live = self._live.get(probe)

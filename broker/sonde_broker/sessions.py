@@ -27,6 +27,12 @@ class Sessions:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def processes(self) -> frozenset[Address]:
+        return frozenset(session.process for session in self._sessions.values())
+
     def add(self, session: Session) -> None:
         self._sessions[session.id] = session
 

@@ -14,14 +14,19 @@ from msgspec import Struct
 from sonde_broker import keys
 from sonde_broker.admission import host_name
 from sonde_broker.errors import InvalidSettings
+from sonde_broker.history_settings import HistorySettings
 from sonde_broker.keys import KeySet
 from sonde_wire import local
-from sonde_wire.mqtt import BusUrl, InvalidBusUrl
+from sonde_wire.mqtt_url import BusUrl, InvalidBusUrl
 
 DEFAULT_ISSUER = "sonde"
 DEFAULT_AUDIENCE = "sonde"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+TOKEN_LIFE = 3600.0
 SITE_TOKEN_LIFE = 12 * 3600.0
+
+Compress = Literal["remote", "always", "never"]
+"""Which viewers get their messages compressed: those on other machines, all, none."""
 
 
 class HostPort(Struct, frozen=True):
@@ -69,26 +74,6 @@ class TheirBus(Struct, frozen=True):
     """As it was given, for agents on this machine."""
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    listen: HostPort
-    any_port: bool = False
-    """Whether a free port will do where that of `listen` is taken: nobody asked for this one."""
-    bus: OwnBus | TheirBus
-    keys: KeySet
-    issuer: str = DEFAULT_ISSUER
-    audience: str = DEFAULT_AUDIENCE
-    longest_life: float = 3600.0
-    origins: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    page: Path | None = None
-    most_viewers: int = 1000
-    site_secret: Path | None = None
-    """Set in development mode: the broker makes the token of the user that started it, and the site file."""
-    probe_file: Path | None = None
-    """Where the probes are kept over a restart, beside the bus."""
-    announce: int | None = None
-
-
 class KeyChoice(Struct, frozen=True):
     """At most one is given."""
 
@@ -110,6 +95,33 @@ class KeyChoice(Struct, frozen=True):
         raise InvalidSettings(
             "no key: give --secret-file, --public-key or --jwks (or --site for development)"
         )
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    listen: HostPort
+    any_port: bool = False
+    """Whether a free port will do where that of `listen` is taken: nobody asked for this one."""
+    bus: OwnBus | TheirBus
+    keys: KeySet
+    key_files: KeyChoice = KeyChoice()
+    """Where the keys are from, to be read again when they change; none: they stay as they are."""
+    issuer: str = DEFAULT_ISSUER
+    audience: str = DEFAULT_AUDIENCE
+    longest_life: float = TOKEN_LIFE
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    page: Path | None = None
+    most_viewers: int = 1000
+    site_secret: Path | None = None
+    """Set in development mode: the broker makes the token of the user that started it, and the site file."""
+    probe_file: Path | None = None
+    """Where the probes are kept over a restart, beside the bus."""
+    history: HistorySettings | None = None
+    """None: events are relayed and not remembered."""
+    compress: Compress = "remote"
+    metrics_listen: HostPort | None = None
+    """A second port for /metrics, /healthz and /readyz, where no token is asked for."""
+    announce: int | None = None
 
 
 def choose_key(choice: KeyChoice, listen: HostPort, *, site: bool) -> KeyChoice:
@@ -157,13 +169,15 @@ def make_secret(path: Path) -> None:
         file.write(f"{secrets.token_urlsafe(48)}\n")
 
 
-def read_bus(text: str, listen: HostPort, choice: KeyChoice, password_file: Path | None) -> OwnBus | TheirBus:
+def read_bus(
+    text: str, listen: HostPort, choice: KeyChoice, password_file: Path | None, where: str = "--bus"
+) -> OwnBus | TheirBus:
     """`embedded`, `mosquitto` or the URL of a server that is there already."""
     if text not in {"embedded", "mosquitto"}:
         try:
             return TheirBus(BusUrl.parse(text), text)
         except InvalidBusUrl as error:
-            raise InvalidSettings(f"--bus: {error}; or embedded, or mosquitto") from None
+            raise InvalidSettings(f"{where}: {error}; or embedded, or mosquitto") from None
     if listen.host == "localhost":
         listen = HostPort("127.0.0.1", listen.port)
     if not listen.loopback and password_file is None and choice.secret is None:
@@ -191,18 +205,16 @@ def _agent_password(choice: KeyChoice, password_file: Path | None) -> str:
     return secrets.token_hex(32)
 
 
-def check_origins(origins: list[str]) -> tuple[str, ...]:
+def check_origins(origins: list[str], where: str = "--allow-origin") -> tuple[str, ...]:
     for origin in origins:
         scheme, separator, rest = origin.partition("://")
         if scheme not in {"http", "https"} or not separator or not host_name(rest):
-            raise InvalidSettings(
-                f"--allow-origin {origin}: give an exact origin, such as https://sonde.example"
-            )
+            raise InvalidSettings(f"{where} {origin}: give an exact origin, such as https://sonde.example")
     return tuple(origin.lower() for origin in origins)
 
 
-def check_hosts(hosts: list[str]) -> tuple[str, ...]:
+def check_hosts(hosts: list[str], where: str = "--allow-host") -> tuple[str, ...]:
     for host in hosts:
         if not host or host_name(f"[{host}]" if host.count(":") > 1 else host) != host.lower():
-            raise InvalidSettings(f"--allow-host {host}: give a host name without scheme and port")
+            raise InvalidSettings(f"{where} {host}: give a host name without scheme and port")
     return tuple(host.lower() for host in hosts)

@@ -3,7 +3,8 @@
 Viewers with the same subscriptions and the same rights form a group, and whatever a group is told is built once
 for all of it. A group's window opens at its leading edge: after `WINDOW` of quiet an item leaves at once, later
 ones together when the window ends. So a lone breakpoint hit does not wait, and a flood costs one write for each
-window. Presence, metrics and probes are conflated in the window (the newest of each), events never.
+window. Presence, metrics and probes are conflated in the window (the newest of each), events never. What programs
+printed is among the events, in order, for those who want it.
 """
 
 from collections.abc import Iterable
@@ -24,6 +25,18 @@ _REMEMBERED = 20_000
 _Wish = tuple[Topic, Selector]
 
 
+class Part(Struct, frozen=True):
+    """What a group is told of one batch: its events with commas between them."""
+
+    joined: bytes
+    lean: bytes
+    """The same without what programs printed."""
+    count: int
+    """Events in it."""
+    thinned: tuple[tuple[int, int], ...] = ()
+    """The numbers, from and to, of what is not in `lean`."""
+
+
 class GroupKey(Struct, frozen=True):
     wishes: frozenset[_Wish]
     allowed: tuple[Selector, ...]
@@ -41,12 +54,14 @@ class Group:
         self._presence: dict[str, bytes] = {}
         self._metrics: dict[str, bytes] = {}
         self._probes: dict[str, bytes] = {}
-        self._events: list[bytes] = []
+        self._parts: list[Part] = []
+        self._thinned: list[Span] = []
         self._spans: dict[tuple[str, str], tuple[int, int]] = {}
         self._gaps: list[Span] = []
         self._collected = 0
 
-    def wants(self, topic: Topic, process: Address) -> bool:
+    def wanted(self, process: Address) -> frozenset[Topic]:
+        """What it is to be told of a process."""
         topics = self._wanted.get(process)
         if topics is None:
             if len(self._wanted) >= _REMEMBERED:
@@ -55,7 +70,7 @@ class Group:
             topics = self._wanted[process] = frozenset(
                 wished for wished, selector in self.key.wishes if allowed and selector.matches(process)
             )
-        return topic in topics
+        return topics
 
     def sees(self, process: Address) -> bool:
         return any(selector.matches(process) for selector in self.key.allowed)
@@ -76,12 +91,12 @@ class Group:
         self._probes[probe] = item
         self._collected += len(item)
 
-    def collect_events(self, span: Span, joined: bytes) -> None:
-        """`joined`: the events of one batch with commas between them."""
+    def collect_events(self, span: Span, part: Part) -> None:
         first, _ = self._spans.get((span.process, span.boot), (span.first, span.last))
         self._spans[span.process, span.boot] = (first, span.last)
-        self._events.append(joined)
-        self._collected += len(joined)
+        self._parts.append(part)
+        self._thinned += [Span(span.process, span.boot, *ends) for ends in part.thinned]
+        self._collected += len(part.joined)
 
     def collect_gap(self, gap: Span) -> None:
         """Events that the broker did not get. It is told before the events of its window."""
@@ -101,26 +116,44 @@ class Group:
         for gap in self._gaps:
             told = rpc.Gap(process=gap.process, boot=gap.boot, first=gap.first, last=gap.last)
             frames.append(Frame("gap", answers.notification("gap", told), spans=(gap,)))
-        if self._events:
-            spans = tuple(Span(*key, *ends) for key, ends in self._spans.items())
-            frames.append(Frame("events", answers.spliced("events", self._events), spans=spans))
+        if self._parts:
+            frames.append(self._events_frame())
         if self._metrics:
-            frames.append(Frame("metrics", answers.spliced("metrics", self._metrics.values())))
+            items = tuple(self._metrics.items())
+            frames.append(Frame("metrics", answers.spliced("metrics", self._metrics.values()), items=items))
         if self._probes:
             items = tuple(self._probes.items())
             frames.append(Frame("probes", answers.spliced("probes", self._probes.values()), items=items))
         if not frames:
             return []
-        self._presence, self._metrics, self._events, self._spans, self._collected = {}, {}, [], {}, 0
-        self._gaps, self._probes = [], {}
+        self._presence, self._metrics, self._probes = {}, {}, {}
+        self._parts, self._thinned, self._spans, self._gaps, self._collected = [], [], {}, [], 0
         self.flushed = now
         return [Deliver(tuple(sorted(self.viewers)), tuple(frames))]
+
+    def _events_frame(self) -> Frame:
+        spans = tuple(Span(*key, *ends) for key, ends in self._spans.items())
+        count = sum(part.count for part in self._parts)
+        payload = answers.spliced("events", (part.joined for part in self._parts))
+        if not self._thinned:
+            return Frame("events", payload, spans=spans, events=count)
+        lean = [part.lean for part in self._parts if part.lean]
+        return Frame(
+            "events",
+            payload,
+            spans=spans,
+            lean=answers.spliced("events", lean) if lean else b"",
+            thinned=tuple(self._thinned),
+            events=count,
+        )
 
 
 class Subscriptions:
     def __init__(self) -> None:
         self._groups: dict[GroupKey, Group] = {}
         self._group_of: dict[ViewerId, Group] = {}
+        self.version = 0
+        """Grows whenever there are other groups than before."""
 
     def arrange(
         self,
@@ -144,17 +177,25 @@ class Subscriptions:
             del self._group_of[viewer]
             if not left.viewers:
                 del self._groups[left.key]
+                self.version += 1
         if key.wishes:
             group = self._groups.get(key)
             if group is None:
                 group = self._groups[key] = Group(key)
+                self.version += 1
             delivered += group.flush(now)
             group.viewers.add(viewer)
             self._group_of[viewer] = group
         return delivered
 
     def interested(self, topic: Topic, process: Address) -> list[Group]:
-        return [group for group in self._groups.values() if group.wants(topic, process)]
+        return [group for group in self._groups.values() if topic in group.wanted(process)]
+
+    def groups(self) -> Iterable[Group]:
+        return self._groups.values()
+
+    def keys(self) -> frozenset[GroupKey]:
+        return frozenset(self._groups)
 
     def about_probe(self, probe: Probe) -> list[Group]:
         return [group for group in self._groups.values() if group.wants_probe(probe)]

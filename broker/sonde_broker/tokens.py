@@ -9,6 +9,8 @@ Sources: RFC 7519, RFC 8725 (best practices), RFC 9068 (`at+jwt`).
 
 import math
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated
 
 import jwt
@@ -49,6 +51,8 @@ class Claims(Struct, frozen=True, kw_only=True):
     selectors: tuple[Selector, ...]
     expires: float
     """Seconds since the epoch."""
+    key_id: str = ""
+    """The fingerprint of the key that signed the token: when that key goes, so does its bearer."""
 
 
 class _Payload(Struct, frozen=True):
@@ -76,9 +80,7 @@ def verify(token: str, rules: TokenRules, now: float) -> Claims:
     if algorithm != key.algorithm:
         raise BadToken("signed with another algorithm than the key's")
     try:
-        payload = jwt.PyJWS(algorithms=[key.algorithm]).decode(
-            token, key.material, algorithms=[key.algorithm]
-        )
+        payload = _reader(key.algorithm).decode(token, key.material, algorithms=[key.algorithm])
     except jwt.PyJWTError as error:
         raise BadToken(f"the signature does not hold ({type(error).__name__})") from None
     try:
@@ -94,7 +96,19 @@ def verify(token: str, rules: TokenRules, now: float) -> Claims:
         scopes=frozenset(scope for scope in Scope if scope.value in names),
         selectors=tuple(Selector.parse(text) for text in claims.processes),
         expires=float(claims.exp),
+        key_id=key.fingerprint,
     )
+
+
+@cache
+def _reader(algorithm: str) -> jwt.PyJWS:
+    """Of that algorithm alone. Making one takes longer than using it."""
+    return jwt.PyJWS(algorithms=[algorithm])
+
+
+def no_longer_taken(connected: Mapping[str, Claims], taken: frozenset[str]) -> list[str]:
+    """Of viewers by name: those whose token is signed by a key that is not taken any more. `taken` are fingerprints."""
+    return [name for name, claims in connected.items() if claims.key_id not in taken]
 
 
 def _read_header(token: str) -> tuple[str, str | None]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import UNSET
 
+from sonde_broker import ingress
 from sonde_broker.calls import Call, read_call
 from sonde_broker.relay import Relay
 from sonde_broker.relay_io import (
@@ -16,6 +17,8 @@ from sonde_broker.relay_io import (
     EventsSeen,
     Happening,
     Instant,
+    Listen,
+    Listening,
     MetricsSeen,
     PresenceSeen,
     Publish,
@@ -26,7 +29,7 @@ from sonde_broker.relay_io import (
     ViewerJoined,
 )
 from sonde_broker.tokens import Claims, verify
-from sonde_wire import Address, Failure, bus, codec
+from sonde_wire import Address, Failure, bus, codec, topics
 from tests.broker.messages import BOOT, CHECKOUT
 from tests.broker.tokens import RULES, claims
 
@@ -37,12 +40,13 @@ DIGITS = str.maketrans("0189", "abcd")
 class Stage:
     """Both clocks start at 1000. Every verb returns the effects of what happened."""
 
-    def __init__(self, *, bus_up: bool = True) -> None:
+    def __init__(self, *, bus_up: bool = True, broker: str = "b1") -> None:
         self.now = 1000.0
+        self.confirms = True
         self._ids = 0
         self._probes = 0
         self.relay = Relay(
-            broker="b1",
+            broker=broker,
             version="1",
             verify=lambda token, now: verify(token, RULES, now),
             new_id=self._new_id,
@@ -60,7 +64,12 @@ class Stage:
         return f"probe{self._probes:05d}".translate(DIGITS)
 
     def tell(self, happening: Happening) -> list[Effect]:
-        return self.relay.handle(happening, Instant(self.now, self.now))
+        """The bus confirms at once what is subscribed, unless `confirms` says otherwise."""
+        effects = self.relay.handle(happening, Instant(self.now, self.now))
+        if self.confirms:
+            for listen in [each for each in effects if isinstance(each, Listen)]:
+                effects += self.tell(Listening(listen.filters))
+        return effects
 
     def after(self, seconds: float) -> list[Effect]:
         """Time passes; the relay is told at each of its deadlines, as a face would."""
@@ -84,8 +93,12 @@ class Stage:
     def presence(self, message: bus.Presence) -> list[Effect]:
         return self.tell(PresenceSeen(Address.parse(message.process), message, codec.encode(message)))
 
-    def events(self, batch: bus.EventBatch, *closed: str) -> list[Effect]:
-        return self.tell(EventsSeen(Address.parse(batch.process), batch, closed))
+    def events(self, batch: bus.EventBatch) -> list[Effect]:
+        """As it would come from the bus."""
+        topic = topics.of_process(Address.parse(batch.process), topics.Channel.EVENTS)
+        seen = ingress.read(topic, codec.encode(batch), "b1")
+        assert isinstance(seen, EventsSeen)
+        return self.tell(seen)
 
     def metrics(self, message: bus.Metrics) -> list[Effect]:
         return self.tell(MetricsSeen(Address.parse(message.process), codec.encode(message)))

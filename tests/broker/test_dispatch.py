@@ -183,6 +183,10 @@ PARAMS: dict[str, dict[str, Any]] = {
     "probe.remove": {"probe": "abcdefghij"},
     "probe.results": {"probe": "abcdefghij"},
     "snapshot.read": {"snapshot": "0123456789ab-1"},
+    "history.events": {},
+    "history.sessions": {},
+    "history.session": {"session": "s"},
+    "fleet.report": {},
 }
 
 
@@ -384,13 +388,13 @@ def test_a_session_whose_close_was_not_confirmed_is_closed_again_when_its_viewer
 
 def test_a_session_that_the_sidecar_closed_is_gone(stage: Stage) -> None:
     session = stage.open_session("ada")
-    stage.events(batch(session_closed(1, session)), session)
+    stage.events(batch(session_closed(1, session)))
     assert error(stage.dap("ada", session)) == UNKNOWN
 
 
 def test_one_process_cannot_close_the_session_of_another(stage: Stage) -> None:
     session = stage.open_session("ada")
-    stage.events(batch(session_closed(1, session, CART)), session)
+    stage.events(batch(session_closed(1, session, CART)))
     assert commands(stage.dap("ada", session))
 
 

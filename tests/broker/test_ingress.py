@@ -5,7 +5,9 @@ import pytest
 
 from sonde_broker import ingress
 from sonde_broker.relay_io import (
+    BrokerSeen,
     EventsSeen,
+    Header,
     MetricsSeen,
     PresenceCleared,
     PresenceSeen,
@@ -13,7 +15,7 @@ from sonde_broker.relay_io import (
     ProbesReported,
     ReplySeen,
 )
-from sonde_wire import Address, MalformedMessage, bus, codec
+from sonde_wire import Address, MalformedMessage, bus, codec, topics
 from sonde_wire.probes import ProbeRemoved, ProbeReport
 from tests.broker.messages import (
     BOOT,
@@ -27,7 +29,7 @@ from tests.broker.messages import (
     started,
 )
 
-TOPIC = f"sonde/v1/process/{CHECKOUT}"
+TOPIC = f"sonde/v1/process/b/{CHECKOUT}"
 ADDRESS = Address.parse(CHECKOUT)
 
 
@@ -40,7 +42,8 @@ def read(channel: str, message: object) -> object:
 def test_each_channel_has_its_happening() -> None:
     assert read("presence", presence()) == PresenceSeen(ADDRESS, presence(), codec.encode(presence()))
     assert read("metrics", metrics()) == MetricsSeen(ADDRESS, codec.encode(metrics()))
-    assert read("events", batch(started(1))) == EventsSeen(ADDRESS, batch(started(1)), ())
+    header = Header("process_started", CHECKOUT, BOOT, 1, 1000.0)
+    assert read("events", batch(started(1))) == EventsSeen(ADDRESS, batch(started(1)), (header,))
     reply = bus.Reply(process=CHECKOUT, boot=BOOT, cause="c", result=codec.raw({}))
     told = ingress.read("sonde/v1/broker/b1/replies", codec.encode(reply), "b1")
     assert isinstance(told, ReplySeen)
@@ -73,6 +76,36 @@ def test_probes_that_no_correct_broker_publishes_are_refused(payload: bytes) -> 
         ingress.read("sonde/v1/probe/probeaaaaa", payload, "b1")
 
 
+def test_other_brokers_are_told() -> None:
+    online = bus.BrokerPresence(broker="b2", state="online", time=1.0, store="0f")
+    topic = topics.presence_of_broker("b2")
+    assert ingress.read(topic, codec.encode(online), "b1") == BrokerSeen("b2", online)
+    assert ingress.read(topic, b"", "b1") == BrokerSeen("b2", None)
+    with pytest.raises(MalformedMessage):
+        ingress.read(topics.presence_of_broker("b3"), codec.encode(online), "b1")
+
+
+def test_what_carries_values_and_what_was_printed_is_told_apart() -> None:
+    printed = bus.Output(process=CHECKOUT, boot=BOOT, seq=2, time=1.0, message=msgspec.Raw(b"{}"))
+    logged = bus.ProbeLogged(
+        process=CHECKOUT,
+        boot=BOOT,
+        seq=3,
+        time=1.0,
+        probe="abcdefghij",
+        hit=1,
+        message="m",
+        path="a.py",
+        line=1,
+    )
+    told = read("events", batch(started(1), printed, logged))
+    assert isinstance(told, EventsSeen)
+    assert (told.outputs, told.brought) == ((1,), (2,))
+    rest = told.after(1)
+    assert (rest.outputs, rest.brought, rest.batch.first) == ((0,), (1,), 2)
+    assert [each.seq for each in rest.headers] == [2, 3]
+
+
 def test_an_empty_presence_was_cleared() -> None:
     assert read("presence", b"") == PresenceCleared(ADDRESS)
 
@@ -81,11 +114,12 @@ def test_an_empty_presence_was_cleared() -> None:
     "topic",
     [
         "sonde/v1/broker/b2/replies",
-        "sonde/v1/broker/b1/presence",
         f"{TOPIC}/commands",
+        f"{TOPIC}/stored",
         f"{TOPIC}/events/more",
-        "sonde/v1/process/Shop/checkout/pod-1/events",
-        "sonde/v2/process/shop/checkout/pod-1/events",
+        "sonde/v1/process/b/Shop/checkout/pod-1/events",
+        "sonde/v1/process/c/shop/checkout/pod-1/events",
+        "sonde/v2/process/b/shop/checkout/pod-1/events",
         "other",
         "",
     ],

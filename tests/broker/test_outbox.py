@@ -6,7 +6,16 @@ import msgspec
 import pytest
 
 from sonde_broker import answers, outbox
-from sonde_broker.outbox import CAUGHT_UP, CUT_ABOVE, LAG_ABOVE, LONGEST_LAG, Outbox, text_frame
+from sonde_broker.outbox import (
+    CAUGHT_UP,
+    CUT_ABOVE,
+    LAG_ABOVE,
+    LONGEST_LAG,
+    THIN_METRICS,
+    THIN_OUTPUT,
+    Outbox,
+    text_frame,
+)
 from sonde_broker.relay_io import Frame, Span
 from tests.broker.messages import BOOT, CART, CHECKOUT
 
@@ -72,24 +81,67 @@ def test_one_that_lags_misses_events_and_is_told_which(box: Outbox, line: Line) 
     line.unsent = CAUGHT_UP
     assert box.watch(1.0) is None
     assert [each["params"] for each in texts(line)] == [  # type: ignore[index]  # decoded JSON
-        {"process": CHECKOUT, "boot": BOOT, "first": 5, "last": 8},
-        {"process": CART, "boot": BOOT, "first": 1, "last": 3},
+        {"process": CHECKOUT, "boot": BOOT, "first": 5, "last": 8, "reason": "slow_viewer"},
+        {"process": CART, "boot": BOOT, "first": 1, "last": 3, "reason": "slow_viewer"},
     ]
     deliver(box, events(9, 9))
     assert texts(line) == [{"an": "event"}]
 
 
-@pytest.mark.parametrize("topic", ["presence", "probes"])
-def test_one_that_lags_gets_the_newest_of_each_process_and_probe_later_and_no_old_metrics(
-    box: Outbox, line: Line, topic: Literal["presence", "probes"]
+@pytest.mark.parametrize("unsent", [THIN_METRICS + 1, LAG_ABOVE + 1])
+@pytest.mark.parametrize("topic", ["presence", "probes", "metrics"])
+def test_one_that_is_behind_gets_the_newest_of_each_process_and_probe_later(
+    box: Outbox, line: Line, topic: Literal["presence", "probes", "metrics"], unsent: int
 ) -> None:
-    line.unsent = LAG_ABOVE + 1
+    line.unsent = unsent
     for state in (b'"old"', b'"new"'):
-        deliver(box, Frame(topic, b"{}", items=((CHECKOUT, state),)), Frame("metrics", b"{}"))
+        deliver(box, Frame(topic, b"{}", items=((CHECKOUT, state),)))
     line.unsent = 0
     box.watch(1.0)
     [told] = texts(line)
     assert told == msgspec.json.decode(answers.spliced(topic, [b'"new"']))
+
+
+def printed(first: int, last: int) -> Frame:
+    """Of which the first was printed."""
+    whole, rest = Span(CHECKOUT, BOOT, first, last), (Span(CHECKOUT, BOOT, first, first),)
+    return Frame("events", b'{"all":1}', spans=(whole,), lean=b'{"less":1}', thinned=rest)
+
+
+def test_metrics_are_held_back_first_then_what_is_printed_and_then_everything(
+    box: Outbox, line: Line
+) -> None:
+    metrics = Frame("metrics", b'{"metrics":1}', items=((CHECKOUT, b"{}"),))
+    line.unsent = THIN_METRICS
+    deliver(box, metrics, printed(1, 2))
+    assert texts(line) == [{"metrics": 1}, {"all": 1}]
+    line.unsent = THIN_METRICS + 1
+    deliver(box, metrics, printed(3, 4))
+    assert texts(line) == [{"all": 1}]
+    line.unsent = THIN_OUTPUT + 1
+    deliver(box, metrics, printed(5, 6))
+    assert texts(line) == [{"less": 1}]
+    line.unsent = LAG_ABOVE + 1
+    line.written.clear()
+    deliver(box, metrics, printed(7, 8))
+    assert line.written == []
+    line.unsent = 0
+    box.watch(1.0)
+    [first, second, newest] = texts(line)
+    assert [each["params"]["first"] for each in (first, second)] == [5, 7]  # type: ignore[index]
+    assert [each["params"]["last"] for each in (first, second)] == [5, 8]  # type: ignore[index]
+    assert newest == msgspec.json.decode(answers.spliced("metrics", [b"{}"]))
+
+
+def test_one_that_misses_here_and_there_too_often_misses_all_for_a_while(box: Outbox, line: Line) -> None:
+    line.unsent = THIN_OUTPUT + 1
+    for number in range(0, 3 * outbox.MOST_GAPS, 2):
+        deliver(box, printed(number + 1, number + 2))
+        line.unsent = THIN_OUTPUT + 1
+    line.unsent = 0
+    box.watch(1.0)
+    assert len(texts(line)) <= outbox.MOST_GAPS + 2
+    assert texts(line)[-1]["params"]["last"] == 3 * outbox.MOST_GAPS  # type: ignore[index]
 
 
 def test_one_that_lags_is_not_current_before_it_has_really_caught_up(box: Outbox, line: Line) -> None:
@@ -136,12 +188,12 @@ def test_the_gap_of_one_that_lags_takes_in_what_the_broker_itself_did_not_get(
     box: Outbox, line: Line
 ) -> None:
     line.unsent = LAG_ABOVE + 1
-    missed = Frame("gap", b"{}", spans=(Span(CHECKOUT, BOOT, 5, 6),))
-    deliver(box, missed, Frame("events", b"{}", spans=(Span(CHECKOUT, BOOT, 3, 9),)))
+    missed = Frame("gap", b"{}", spans=(Span(CHECKOUT, BOOT, 3, 6),))
+    deliver(box, missed, Frame("events", b"{}", spans=(Span(CHECKOUT, BOOT, 7, 9),)))
     line.unsent = 0
     box.watch(1.0)
     assert [each["params"] for each in texts(line)] == [  # type: ignore[index]  # decoded JSON
-        {"process": CHECKOUT, "boot": BOOT, "first": 3, "last": 9}
+        {"process": CHECKOUT, "boot": BOOT, "first": 3, "last": 9, "reason": "slow_viewer"}
     ]
 
 

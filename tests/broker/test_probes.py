@@ -145,20 +145,27 @@ def test_what_runs_code_of_the_program_needs_execute(stage: Stage, spec: dict[st
 
 
 @pytest.mark.parametrize(
-    "spec",
+    ("spec", "words"),
     [
-        {"condition": "pay("},
-        {"condition": "a = 1"},
-        {"condition": "(" * 2000},
-        {"kind": {"type": "log", "template": "{a!x}"}},
-        {"kind": {"type": "log", "template": "{"}},
+        ({"condition": "pay("}, "condition: at 4, '(': this is no Python"),
+        ({"condition": "a = 1"}, "condition: at 3, '='"),
+        ({"condition": "(" * 2000}, "condition: at"),
+        ({"condition": "await x"}, "condition: at 1, 'await x'"),
+        ({"kind": {"type": "log", "template": "{a!x}"}}, "kind.template: at 1, '{a!x}'"),
+        ({"kind": {"type": "log", "template": "{"}}, "kind.template: at 1, '{'"),
     ],
-    ids=range(5),
+    ids=range(6),
 )
-def test_full_python_must_at_least_be_python(stage: Stage, spec: dict[str, Any]) -> None:
+def test_full_python_must_at_least_be_python(stage: Stage, spec: dict[str, Any], words: str) -> None:
     stage.join("eve", claims("eve"))
     effects = stage.call("eve", "probe.add", probe={**SNAPSHOT, **spec, "python": True})
     assert error(effects) == ("invalid_argument", "invalid_expression")
+    assert words in message(effects)
+
+
+def test_what_python_only_warns_of_is_no_refusal(stage: Stage) -> None:
+    stage.join("eve", claims("eve"))
+    add(stage, "eve", condition="n is 1 or name == '\\d'", python=True)
 
 
 def test_a_log_text_of_full_python_is_what_an_f_string_takes(stage: Stage) -> None:

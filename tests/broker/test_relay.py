@@ -70,7 +70,7 @@ def test_an_ended_process_is_kept_for_an_hour_and_then_taken_off_the_bus(stage: 
     assert len(answer(stage.call("ada", "process.list"))["processes"]) == 1
     effects = stage.after(200)
     assert [effect for effect in effects if isinstance(effect, Publish)] == [
-        Publish(f"sonde/v1/process/{CHECKOUT}/presence", b"", retain=True)
+        Publish(f"sonde/v1/process/b/{CHECKOUT}/presence", b"", retain=True)
     ]
     assert answer(stage.call("ada", "process.list")) == {"processes": []}
 
@@ -82,7 +82,7 @@ def test_the_late_will_of_an_earlier_boot_does_not_take_its_successor_away(stage
     stage.presence(presence(started=999.0))
     stage.presence(successor)
     assert stage.presence(presence(state="lost", started=999.0)) == [
-        Publish(f"sonde/v1/process/{CHECKOUT}/presence", codec.encode(successor), retain=True)
+        Publish(f"sonde/v1/process/b/{CHECKOUT}/presence", codec.encode(successor), retain=True)
     ]
     [listed] = answer(stage.call("ada", "process.list"))["processes"]
     assert (listed["boot"], listed["state"]) == (OTHER_BOOT, "online")
@@ -327,3 +327,13 @@ def test_a_second_loss_of_the_bus_starts_the_grace_anew(stage: Stage) -> None:
     stage.join("ada")
     [listed] = answer(stage.call("ada", "process.list"))["processes"]
     assert listed["state"] == "online"
+
+
+def test_what_was_told_before_is_cut_off_a_batch_that_is_sent_again_with_more(stage: Stage) -> None:
+    stage.join("ada")
+    stage.call("ada", "subscribe", topics=["events"])
+    stage.events(batch(started(1), started(2)))
+    effects = stage.after(WINDOW)
+    effects += stage.events(batch(started(1), started(2), started(3)))
+    effects += stage.after(WINDOW)
+    assert [each["seq"] for each in delivered(effects, "ada", "events")] == [3]

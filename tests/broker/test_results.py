@@ -5,8 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from sonde_broker import ingress
-from sonde_broker.relay_io import Effect, EventsSeen
 from sonde_broker.results import Result, Results
 from sonde_wire import Address, Scope, bus, codec, rpc
 from sonde_wire.probes import Captured, CapturedThread, ProbeStatus, Value
@@ -95,14 +93,6 @@ def stage() -> Stage:
     return stage
 
 
-def arrive(stage: Stage, *events: bus.Event) -> list[Effect]:
-    """As they come off the bus."""
-    sent = batch(*events)
-    told = ingress.read(f"sonde/v1/process/{sent.process}/events", codec.encode(sent), "b1")
-    assert isinstance(told, EventsSeen)
-    return stage.tell(told)
-
-
 def add(stage: Stage, selector: str = "*/*/*") -> str:
     spec = {
         "kind": {"type": "snapshot"},
@@ -115,8 +105,8 @@ def add(stage: Stage, selector: str = "*/*/*") -> str:
 def test_results_are_read_as_they_were_told_and_snapshots_by_their_id(stage: Stage) -> None:
     probe = add(stage)
     snapshot = taken(3, probe=probe)
-    arrive(stage, started(1), logged(2, "sold", probe=probe), snapshot)
-    arrive(stage, logged(1, "for cart", CART, probe))
+    stage.events(batch(started(1), logged(2, "sold", probe=probe), snapshot))
+    stage.events(batch(logged(1, "for cart", CART, probe)))
     found = codec.decode(
         codec.encode(answer(stage.call("ada", "probe.results", probe=probe))), rpc.ProbeResults
     )
@@ -133,8 +123,8 @@ def test_results_are_read_as_they_were_told_and_snapshots_by_their_id(stage: Sta
 def test_results_of_processes_outside_of_the_token_are_not_there(stage: Stage) -> None:
     probe, theirs = add(stage), add(stage, "shop/cart/*")
     snapshot = taken(1, CART, probe)
-    arrive(stage, snapshot)
-    arrive(stage, logged(1, probe=probe))
+    stage.events(batch(snapshot))
+    stage.events(batch(logged(1, probe=probe)))
     stage.join("eve", claims("eve", processes=("shop/checkout/*",)))
     assert len(answer(stage.call("eve", "probe.results", probe=probe))["events"]) == 1
     unknown = stage.call("eve", "snapshot.read", snapshot=bus.snapshot_id(snapshot))
@@ -146,7 +136,7 @@ def test_results_of_processes_outside_of_the_token_are_not_there(stage: Stage) -
 
 def test_results_are_read_also_after_the_probe_has_ended(stage: Stage) -> None:
     probe = add(stage)
-    arrive(stage, logged(1, probe=probe))
+    stage.events(batch(logged(1, probe=probe)))
     stage.call("ada", "probe.remove", probe=probe)
     assert len(answer(stage.call("ada", "probe.results", probe=probe))["events"]) == 1
 
@@ -163,15 +153,15 @@ def test_events_with_values_reach_only_who_may_look_into_processes_and_leave_no_
     stage.join("eve", claims("eve", scopes=OBSERVER))
     for viewer in ("ada", "eve"):
         stage.call(viewer, "subscribe", topics=["events"])
-    effects = arrive(stage, started(1), event, started(3))
+    effects = stage.events(batch(started(1), event, started(3)))
     assert [each["seq"] for each in delivered(effects, "ada", "events")] == [1, 2, 3]
     assert [each["seq"] for each in delivered(effects, "eve", "events")] == [1, 3]
     stage.after(1)
     alone = msgspec.structs.replace(event, seq=4)
-    effects = arrive(stage, alone)
+    effects = stage.events(batch(alone))
     assert delivered(effects, "eve", "events") == []
     stage.after(1)
-    effects = arrive(stage, started(5))
+    effects = stage.events(batch(started(5)))
     assert [each["seq"] for each in delivered(effects, "eve", "events")] == [5]
     assert not any(frame.topic == "gap" for each in effects for frame in getattr(each, "frames", ()))
 
@@ -179,5 +169,5 @@ def test_events_with_values_reach_only_who_may_look_into_processes_and_leave_no_
 def test_who_loses_the_right_to_look_is_told_no_values_from_then_on(stage: Stage) -> None:
     stage.call("ada", "subscribe", topics=["events"])
     answer(stage.call("ada", "token.renew", token=token("ada", now=1000, scopes=OBSERVER)))
-    assert delivered(arrive(stage, logged(1)), "ada", "events") == []
-    assert [each["seq"] for each in delivered(arrive(stage, started(2)), "ada", "events")] == [2]
+    assert delivered(stage.events(batch(logged(1))), "ada", "events") == []
+    assert [each["seq"] for each in delivered(stage.events(batch(started(2))), "ada", "events")] == [2]

@@ -21,9 +21,10 @@ def token(
     now: float | None = None,
     audience: str = "sonde",
     secret: bytes = SECRET,
+    key: SigningKey | None = None,
 ) -> str:
     return issue(
-        SigningKey("HS256", secret),
+        key or SigningKey("HS256", secret),
         subject=subject,
         scopes=scopes,
         processes=[Selector.parse(text) for text in processes],
@@ -40,6 +41,7 @@ def claims(
     scopes: tuple[Scope, ...] = EVERYTHING,
     processes: tuple[str, ...] = ("*",),
     expires: float = 1e9,
+    key_id: str = "",
 ) -> Claims:
     return Claims(
         subject=subject,
@@ -47,4 +49,5 @@ def claims(
         scopes=frozenset(scopes),
         selectors=tuple(Selector.parse(text) for text in processes),
         expires=expires,
+        key_id=key_id,
     )

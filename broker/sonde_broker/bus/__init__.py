@@ -7,6 +7,7 @@ async with EmbeddedBus(BusSettings(accounts=(Account(user="agent", password=...)
 from sonde_broker.bus.accounts import Account
 from sonde_broker.bus.embedded import EmbeddedBus
 from sonde_broker.bus.errors import BusError, EngineLost, EngineMissing, InvalidSettings
+from sonde_broker.bus.inside import connect_inside, stay_inside
 from sonde_broker.bus.mosquitto import MosquittoBus
 from sonde_broker.bus.settings import BusSettings, Counters, Limits
 
@@ -21,4 +22,6 @@ __all__ = [
     "InvalidSettings",
     "Limits",
     "MosquittoBus",
+    "connect_inside",
+    "stay_inside",
 ]

@@ -22,6 +22,7 @@ from sonde_broker.bus.accounts import Credentials, Grants
 from sonde_broker.bus.encoder import encode
 from sonde_broker.bus.errors import MalformedPacket
 from sonde_broker.bus.events import (
+    Answer,
     Close,
     Denied,
     Effect,
@@ -59,7 +60,7 @@ from sonde_broker.bus.packets import (
 )
 from sonde_broker.bus.retained import Retained
 from sonde_broker.bus.routes import Routes
-from sonde_broker.bus.sessions import QueueFull, Session
+from sonde_broker.bus.sessions import InsideSession, QueueFull, Session
 from sonde_broker.bus.settings import BusSettings, Counters
 
 __all__ = ["BusCore"]
@@ -67,8 +68,6 @@ __all__ = ["BusCore"]
 _SUCCESS = ReasonCode.SUCCESS  # looking up a member of an Enum takes longer than routing should
 _SWEEP_SECONDS = 10.0
 _REPORTED_DENIALS = 20
-
-_PINGRESP = encode(Pingresp(), Version.V311)
 
 
 class _Ended(Exception):
@@ -88,6 +87,7 @@ class BusCore:
         self._credentials = Credentials(settings.accounts)
         self._new_client_id = new_client_id
         self._waiting: dict[int, float] = {}
+        self._inside: set[int] = set()
         self._sessions: dict[int, Session] = {}
         self._by_client: dict[str, Session] = {}
         self._routes = Routes()
@@ -133,16 +133,19 @@ class BusCore:
         self, event: Opened | Malformed | Lost | Tick | Stopping, now: float, effects: list[Effect]
     ) -> None:
         match event:
-            case Opened(connection):
+            case Opened(connection, inside):
                 # Twice the clients: those who come back must get in before their old connection is given up.
                 if len(self._waiting) + len(self._sessions) >= 2 * self._limits.clients:
                     effects.append(Close(connection, ReasonCode.QUOTA_EXCEEDED, "", "too many connections"))
                 else:
                     self._waiting[connection] = now + self._limits.connect
+                    if inside:
+                        self._inside.add(connection)
             case Malformed(connection, error):
                 self._malformed(connection, error, effects)
             case Lost(connection):
                 self._waiting.pop(connection, None)
+                self._inside.discard(connection)
                 if (session := self._sessions.get(connection)) is not None:
                     self._forget(session, publish_will=True)
             case Tick():
@@ -169,19 +172,25 @@ class BusCore:
         del self._waiting[connection]
         if old is not None:
             self._end(old, ReasonCode.SESSION_TAKEN_OVER, "the client id connected again", effects)
-        session = Session(connection, packet, client_id, verdict, self._limits, now)
+        kind = InsideSession if connection in self._inside else Session
+        session = kind(connection, packet, client_id, verdict, self._limits, now)
         self._sessions[connection] = session
         self._by_client[client_id] = session
-        effects.append(session.send(encode(welcome(packet, client_id, self._limits), packet.version)))
+        effects.append(session.answer(welcome(packet, client_id, self._limits)))
 
     def _refuse(self, connection: int, packet: Connect, reason: ReasonCode, effects: list[Effect]) -> None:
         self._denied += 1
         effects.append(Denied(connection, packet.client_id, packet.username or "", "connect", ""))
-        effects.append(Send(connection, encode(refusal(packet.version, reason), packet.version)))
+        answer = refusal(packet.version, reason)
+        inside = connection in self._inside
+        effects.append(
+            Answer(connection, answer) if inside else Send(connection, encode(answer, packet.version))
+        )
         self._turn_away(connection, reason, "the login was refused", effects)
 
     def _turn_away(self, connection: int, reason: int, detail: str, effects: list[Effect]) -> None:
         del self._waiting[connection]
+        self._inside.discard(connection)
         effects.append(Close(connection, reason, "", detail))
 
     def _malformed(self, connection: int, error: MalformedPacket, effects: list[Effect]) -> None:
@@ -217,7 +226,7 @@ class BusCore:
                 session.acknowledged(packet.packet_id)
                 session.pump(self._retained, now, effects)
             case Pingreq():
-                effects.append(session.send(_PINGRESP))
+                effects.append(session.answer(Pingresp()))
             case Subscribe():
                 self._subscribe(session, packet, now, effects)
             case Unsubscribe():
@@ -228,7 +237,7 @@ class BusCore:
                         ReasonCode.SUCCESS if one else ReasonCode.NO_SUBSCRIPTION_EXISTED for one in removed
                     ),
                 )
-                effects.append(session.send(encode(answer, session.version)))
+                effects.append(session.answer(answer))
             case Disconnect():
                 kept = packet.reason == ReasonCode.DISCONNECT_WITH_WILL
                 self._forget(session, publish_will=kept)
@@ -260,7 +269,7 @@ class BusCore:
             if session.version is Version.V311:
                 reason = _SUCCESS
             answer = Puback(packet_id=packet.packet_id, reason=reason)
-            effects.append(session.send(encode(answer, session.version)))
+            effects.append(session.answer(answer))
 
     def _route(self, message: Message, now: float, effects: list[Effect]) -> ReasonCode:
         """Keeps and delivers a message that its sender may publish."""
@@ -294,7 +303,7 @@ class BusCore:
         if session.version is Version.V311:
             reasons = [reason if reason < 0x80 else ReasonCode.UNSPECIFIED_ERROR for reason in reasons]
         answer = Suback(packet_id=packet.packet_id, reasons=tuple(reasons))
-        effects.append(session.send(encode(answer, session.version)))
+        effects.append(session.answer(answer))
         session.pump(self._retained, now, effects)
 
     def _add(self, session: Session, wish: Subscription, effects: list[Effect]) -> int:
@@ -347,13 +356,16 @@ class BusCore:
         """Ends a session from this side; MQTT 5 clients are told why (§4.13)."""
         if session.connection not in self._sessions:
             return
-        if session.version is Version.V5:
+        if isinstance(session, InsideSession):
+            effects.append(session.answer(Disconnect(reason=reason)))
+        elif session.version is Version.V5:
             effects.append(Send(session.connection, encode(Disconnect(reason=reason), Version.V5)))
         effects.append(Close(session.connection, reason, session.client_id, detail))
         self._forget(session, publish_will=publish_will)
 
     def _forget(self, session: Session, *, publish_will: bool) -> None:
         del self._sessions[session.connection]
+        self._inside.discard(session.connection)
         if self._by_client.get(session.client_id) is session:
             del self._by_client[session.client_id]
         for wanted in session.subscriptions:

@@ -5,16 +5,18 @@ import logging
 import secrets
 import socket
 from types import TracebackType
-from typing import Self, assert_never
+from typing import Protocol, Self, assert_never
 
 from sonde_broker.bus.core import BusCore
 from sonde_broker.bus.decoder import Decoder
 from sonde_broker.bus.errors import EngineLost, MalformedPacket
 from sonde_broker.bus.events import (
+    Answer,
     Close,
     Denied,
     Effect,
     Event,
+    Give,
     Lost,
     Malformed,
     Opened,
@@ -24,11 +26,11 @@ from sonde_broker.bus.events import (
     Tick,
     Written,
 )
-from sonde_broker.bus.packets import ReasonCode
+from sonde_broker.bus.packets import Packet, ReasonCode
 from sonde_broker.bus.sessions import PUMP
 from sonde_broker.bus.settings import BusSettings, Counters
 
-__all__ = ["EmbeddedBus"]
+__all__ = ["EmbeddedBus", "Guest"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +39,14 @@ _LINGER_SECONDS = 2.0
 """How long a closed connection may take to send its last bytes before it is cut."""
 
 _ORDINARY = (ReasonCode.SUCCESS, ReasonCode.DISCONNECT_WITH_WILL, ReasonCode.SERVER_SHUTTING_DOWN)
+
+
+class Guest(Protocol):
+    """Whoever is connected from inside this process. Called amid the core's work: may not call the bus."""
+
+    def given(self, message: Give) -> None: ...
+    def answered(self, packet: Packet) -> None: ...
+    def closed(self, reason: int, detail: str) -> None: ...
 
 
 class EmbeddedBus:
@@ -53,6 +63,7 @@ class EmbeddedBus:
         self._settings = settings if settings is not None else BusSettings()
         self._core = BusCore(self._settings, new_client_id=lambda: f"auto-{secrets.token_hex(8)}")
         self._links: dict[int, _Link] = {}
+        self._guests: dict[int, Guest] = {}
         self._closing: set[_Link] = set()
         self._last_connection = 0
         self._dirty: set[_Link] = set()
@@ -116,6 +127,23 @@ class EmbeddedBus:
         """Returns when the bus has been closed. This engine cannot be lost while its process lives."""
         await self._ended.wait()
 
+    def enter(self, guest: Guest, user: str | None) -> tuple[int, str | None, str | None]:
+        """Opens a connection from inside this process: its number, and the credentials of the account of `user` (None: the
+        first account, or nothing where there are none) for its CONNECT. Everything else is as on a socket."""
+        login = self._settings.login(user)
+        self._last_connection += 1
+        if self._stopping or self._server is None:
+            guest.closed(ReasonCode.SERVER_SHUTTING_DOWN, "the bus does not run")
+        else:
+            self._guests[self._last_connection] = guest
+            self._handle(Opened(self._last_connection, inside=True))
+        return (self._last_connection, *login)
+
+    def heard(self, connection: int, event: Received | Written) -> None:
+        """Of a connection that was opened by `enter`."""
+        if connection in self._guests:
+            self._handle(event)
+
     def _open(self, link: "_Link") -> None:
         self._last_connection += 1
         link.connection = self._last_connection
@@ -157,10 +185,18 @@ class EmbeddedBus:
                 link.out_size += len(effect.data)
                 if link.out_size > PUMP:
                     self._heavy.add(link)
+            elif isinstance(effect, Give):
+                if (guest := self._guests.get(effect.connection)) is not None:
+                    guest.given(effect)
+            elif isinstance(effect, Answer):
+                if (guest := self._guests.get(effect.connection)) is not None:
+                    guest.answered(effect.packet)
             elif isinstance(effect, Close):
                 self._log_close(effect)
                 if (link := self._links.get(effect.connection)) is not None:
                     self._close(link)
+                elif (guest := self._guests.pop(effect.connection, None)) is not None:
+                    guest.closed(effect.reason, effect.detail)
             elif isinstance(effect, Denied):
                 _log.warning(
                     "refused to let client %r of user %r %s %s",
@@ -210,7 +246,12 @@ class EmbeddedBus:
         return self._settings.limits.packet
 
 
-class _Link(asyncio.Protocol):
+_RECEIVED = memoryview(bytearray(64 * 1024))
+"""Where all connections receive: what has come is taken out before the next one's turn. Without it asyncio makes room for 256 KiB
+anew for each message."""
+
+
+class _Link(asyncio.BufferedProtocol):
     """One accepted connection."""
 
     def __init__(self, bus: EmbeddedBus) -> None:
@@ -232,13 +273,16 @@ class _Link(asyncio.Protocol):
         transport.set_write_buffer_limits(high=PUMP, low=PUMP // 4)
         self._bus._open(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _RECEIVED
+
+    def buffer_updated(self, nbytes: int) -> None:
         decoder = self._decoder
         if decoder is None:
             return
         connection, handle = self.connection, self._bus._handle
         try:
-            decoder.feed(data)
+            decoder.feed(bytes(_RECEIVED[:nbytes]))
             # A packet can lead to the end of this very connection; what follows is not looked at.
             while self._decoder is not None and (packets := decoder.next_packets()):
                 handle(Received(connection, packets))

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 import msgspec
 
 from sonde_broker.bus.errors import MalformedPacket
+from sonde_broker.bus.message import Message
 from sonde_broker.bus.packets import Packet
 
 __all__ = [
+    "Answer",
     "Close",
     "Denied",
     "Effect",
     "Event",
+    "Give",
     "Lost",
     "Malformed",
     "Opened",
@@ -27,9 +30,10 @@ __all__ = [
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """Somebody connected."""
+    """Somebody connected: over a socket, or from inside this process, where nothing has to be encoded."""
 
     connection: int
+    inside: bool = False
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -80,6 +84,22 @@ class Send(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
+class Give(msgspec.Struct, frozen=True, gc=False):
+    """Hand a message to a connection from inside this process. `qos` and `retain` are what this receiver shall see."""
+
+    connection: int
+    message: Message
+    qos: int
+    retain: bool
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """Hand a packet that is no message to a connection from inside this process."""
+
+    connection: int
+    packet: Packet
+
+
 class Close(msgspec.Struct, frozen=True):
     """Write what was sent before, then close. The core has already forgotten the connection.
 
@@ -102,4 +122,4 @@ class Denied(msgspec.Struct, frozen=True):
     topic: str
 
 
-Effect = Send | Close | Denied
+Effect = Send | Give | Answer | Close | Denied

@@ -57,7 +57,7 @@ class MosquittoBus:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        program = _find_program()
+        program = find_program()
         for account in self._settings.accounts:
             if any("%c" in pattern for pattern in (*account.publish, *account.subscribe)):
                 raise InvalidSettings(
@@ -201,7 +201,8 @@ async def _answer(host: str, port: int, connect: Connect) -> Packet | None:
             await writer.wait_closed()
 
 
-def _find_program() -> str:
+def find_program() -> str:
+    """Its path. Raises `EngineMissing`."""
     # Debian keeps it in /usr/sbin, which is not on every user's PATH.
     found = shutil.which(_PROGRAM) or shutil.which(_PROGRAM, path="/usr/sbin:/usr/local/sbin")
     if found is None:

@@ -8,20 +8,20 @@ from sonde_broker.bus.topics import Tree
 
 __all__ = ["Routes"]
 
-_REMEMBERED_TOPICS = 10_000
+_REMEMBERED_TOPICS = 50_000
 
 Route = tuple[Session, Subscription]
 
 
 class Routes:
-    """All subscriptions. Answers for topics seen before are remembered until a subscription changes."""
+    """All subscriptions. Answers for topics seen before are remembered until a subscription to them changes."""
 
     def __init__(self) -> None:
         self._tree: Tree[dict[int, Route]] = Tree()
         self._known: dict[str, tuple[Route, ...]] = {}
 
     def add(self, session: Session, wish: Subscription) -> None:
-        self._known.clear()
+        self._forget(wish.filter)
         holders = self._tree.get(wish.filter)
         if holders is None:
             self._tree.set(wish.filter, {session.connection: (session, wish)})
@@ -29,10 +29,17 @@ class Routes:
             holders[session.connection] = (session, wish)
 
     def remove(self, session: Session, wanted: str) -> None:
-        self._known.clear()
+        self._forget(wanted)
         holders = self._tree.get(wanted)
         if holders is not None and holders.pop(session.connection, None) is not None and not holders:
             self._tree.discard(wanted)
+
+    def _forget(self, changed: str) -> None:
+        """What may be known wrongly now."""
+        if "+" in changed or "#" in changed:
+            self._known.clear()
+        else:
+            self._known.pop(changed, None)
 
     def to(self, topic: str) -> tuple[Route, ...]:
         """Each session once, even if several of its filters match (§3.3.4)."""

@@ -17,13 +17,14 @@ from collections import deque
 import msgspec
 
 from sonde_broker.bus.accounts import Grants
-from sonde_broker.bus.events import Effect, Send
+from sonde_broker.bus.encoder import encode
+from sonde_broker.bus.events import Answer, Effect, Give, Send
 from sonde_broker.bus.message import Message
-from sonde_broker.bus.packets import Connect, Version, Will
+from sonde_broker.bus.packets import Connect, Packet, Version, Will
 from sonde_broker.bus.retained import Retained
 from sonde_broker.bus.settings import Limits
 
-__all__ = ["PUMP", "QueueFull", "Session"]
+__all__ = ["PUMP", "InsideSession", "QueueFull", "Session", "weight"]
 
 PUMP = 64 * 1024
 """Bytes that may be unsent for more to be taken from the queue: enough to keep the network busy."""
@@ -74,10 +75,11 @@ class Session:
         self._queue_size = 0
         self._due: dict[str, int] = {}
 
-    def send(self, data: bytes) -> Send:
+    def answer(self, packet: Packet) -> Send | Answer:
         """A packet that is no message. Raises QueueFull for a client that asks and never reads the answers."""
         if self._unsent > 2 * self._limits.backlog:
             raise QueueFull
+        data = encode(packet, self.version)
         self._unsent += len(data)
         return Send(self.connection, data)
 
@@ -96,7 +98,7 @@ class Session:
             self.sent += 1
             effects.append(Send(self.connection, data))
         elif self._queue or self._full():
-            cost = len(message.payload) + len(message.topic) + _OVERHEAD
+            cost = weight(message)
             if self._queue and self._queue_size + cost > self._limits.queue:
                 raise QueueFull
             self._queue.append(Delivery(message, qos, retain))
@@ -120,7 +122,7 @@ class Session:
         """Sends of the queue and of what is due as much as there is room for."""
         while self._queue and not self._full():
             delivery = self._queue.popleft()
-            self._queue_size -= len(delivery.message.payload) + len(delivery.message.topic) + _OVERHEAD
+            self._queue_size -= weight(delivery.message)
             self._send_acknowledged(delivery, now, effects)
         while self._due and self._unsent <= PUMP:
             topic, qos = next(iter(self._due.items()))
@@ -160,3 +162,31 @@ class Session:
         self._unsent += len(data)
         self.sent += 1
         effects.append(Send(self.connection, data))
+
+
+class InsideSession(Session):
+    """Of a client in this process. Messages are handed over as they are, and count as unsent until it has taken them.
+
+    Nothing is acknowledged to it or by it, so there is no queue: it is disconnected when it has not taken as much as a
+    client on a socket could have in its backlog and its queue together.
+    """
+
+    def answer(self, packet: Packet) -> Send | Answer:
+        return Answer(self.connection, packet)
+
+    def deliver(self, message: Message, qos: int, retain: bool, now: float, effects: list[Effect]) -> None:
+        if self._unsent > self._limits.backlog:
+            self._fall_behind(now)
+            if not qos:
+                self.dropped += 1
+                return
+            if self._unsent > self._limits.backlog + self._limits.queue:
+                raise QueueFull
+        self._unsent += weight(message)
+        self.sent += 1
+        effects.append(Give(self.connection, message, qos, retain))
+
+
+def weight(message: Message) -> int:
+    """About the bytes that it holds while somebody has not taken it."""
+    return len(message.payload) + len(message.topic) + _OVERHEAD

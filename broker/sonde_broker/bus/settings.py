@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     that waits for acknowledgements), each exceeded by at most one packet.
     """
 
-    clients: int = 2000
+    clients: int = 10_000
     packet: int = 4 * MIB
     connect: float = 10.0
     """From the opened connection to its CONNECT."""
@@ -68,13 +68,18 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
         """The address for a client, with the credentials of `user` (the first account if None)."""
         return f"mqtt://{self._login(user)}{self._netloc()}:{port}"
 
-    def _login(self, user: str | None) -> str:
+    def login(self, user: str | None) -> tuple[str | None, str | None]:
+        """User name and password of an account, None and None where there are none."""
         if not self.accounts and user is None:
-            return ""
+            return None, None
         for account in self.accounts:
             if user in (None, account.user):
-                return f"{account.user}:{quote(account.password, safe='')}@"
+                return account.user, account.password
         raise InvalidSettings(f"the bus has no account {user!r}")
+
+    def _login(self, user: str | None) -> str:
+        name, password = self.login(user)
+        return "" if name is None else f"{name}:{quote(password or '', safe='')}@"
 
     @property
     def reachable_host(self) -> str:

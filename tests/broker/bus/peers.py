@@ -13,10 +13,14 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties as PahoProperties
 
 from sonde_broker.bus import EmbeddedBus, MosquittoBus
+from sonde_broker.bus.events import Give, Lost
+from sonde_broker.bus.inside import InsideConnection
+from sonde_wire import mqtt
+from tests.support.nats import OneNats
 
 PATIENCE = 10.0
 
-Bus = EmbeddedBus | MosquittoBus
+Bus = EmbeddedBus | MosquittoBus | OneNats
 
 
 class Message(NamedTuple):
@@ -182,12 +186,83 @@ def gmqtt_(version: int) -> PeerMaker:
     return make
 
 
+class InsidePeer(InsideConnection):
+    """The line without a socket, which tells a message's QoS as well. `bus` is the one that it is inside of."""
+
+    def __init__(self, bus: EmbeddedBus, user: str | None) -> None:
+        self._given: list[int] = []
+        super().__init__(bus, user)
+        self._bus = bus
+        self._messages = aiter(self)
+
+    def login(self, user: tuple[str, str] | None, client_id: str, will: Message | None) -> None:
+        self._user, self._password = user or (None, None)
+        try:
+            self.enter(client_id, mqtt.Will(will.topic, will.payload) if will else None)
+        except mqtt.BusRefused as error:
+            raise Refused from error
+
+    def given(self, message: Give) -> None:
+        self._given.append(message.qos)
+        super().given(message)
+
+    async def receive(self) -> Message:
+        async with asyncio.timeout(PATIENCE):
+            got = await anext(self._messages)
+        return Message(got.topic, got.payload, self._given.pop(0), got.retained)
+
+    def kill(self) -> None:
+        self._bus._guests.pop(self._connection)
+        self._bus._handle(Lost(self._connection))
+        self.closed(0, "killed")
+
+    async def lost(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            with suppress(mqtt.BusLost):
+                await anext(self._messages)
+
+
+class _InsidePeer(InsidePeer):
+    """A refusal is for the test to see by what arrives, as with the other peers."""
+
+    async def subscribe(self, wanted: str, qos: int = 0) -> None:  # type: ignore[override]
+        with suppress(mqtt.BusRefused):
+            await super().subscribe(wanted, qos=qos)
+
+    async def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> None:  # type: ignore[override]
+        with suppress(mqtt.BusRefused):
+            await super().publish(topic, payload, qos=qos, retain=retain)
+
+
+@asynccontextmanager
+async def inside(
+    bus: Bus,
+    *,
+    client_id: str = "",
+    user: tuple[str, str] | None = None,
+    will: Message | None = None,
+) -> AsyncIterator[Peer]:
+    assert isinstance(bus, EmbeddedBus)
+    peer = _InsidePeer(bus, None)
+    peer.login(user, client_id or f"inside-{secrets.token_hex(4)}", will)
+    try:
+        yield peer
+    finally:
+        peer.leave()
+
+
 PEERS: dict[str, PeerMaker] = {
     "paho-3.1.1": paho(aiomqtt.ProtocolVersion.V311),
     "paho-5": paho(aiomqtt.ProtocolVersion.V5),
     "gmqtt-3.1.1": gmqtt_(4),
     "gmqtt-5": gmqtt_(5),
+    "inside": inside,
 }
+
+
+def plain(bus: Bus) -> PeerMaker:
+    """A client where it does not matter which. gmqtt waits for seconds before it tries 3.1.1 after 5."""
+    return PEERS["gmqtt-3.1.1" if isinstance(bus, OneNats) else "gmqtt-5"]
 
 
 def message_properties(**values: Any) -> PahoProperties:

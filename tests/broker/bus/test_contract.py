@@ -20,9 +20,11 @@ from tests.broker.bus.peers import (
     PeerMaker,
     Refused,
     message_properties,
+    plain,
     program,
 )
 from tests.support import parts
+from tests.support.nats import OneNats, needs_nats
 
 AGENT = Account(
     user="agent",
@@ -44,6 +46,7 @@ ENGINES = [
             reason="needs mosquitto; apt-get install mosquitto",
         ),
     ),
+    pytest.param(OneNats, id="nats", marks=needs_nats),
 ]
 needs_tools = pytest.mark.skipif(
     shutil.which("mosquitto_sub") is None, reason="needs mosquitto_sub; apt-get install mosquitto-clients"
@@ -114,7 +117,7 @@ async def test_retained_messages_are_kept_replaced_and_cleared(bus: Bus, peer: P
     ],
 )
 async def test_wildcards_match(bus: Bus, wanted: str, hits: list[str], misses: list[str]) -> None:
-    peer = PEERS["gmqtt-5"]
+    peer = plain(bus)
     async with peer(bus) as reader, peer(bus) as sender:
         await reader.subscribe(wanted)
         await reader.subscribe("the/end")
@@ -146,7 +149,7 @@ async def test_a_client_that_says_goodbye_leaves_none(bus: Bus, peer: PeerMaker)
 
 @needs_tools
 async def test_a_killed_program_leaves_its_will_and_a_terminated_one_does_not(bus: Bus) -> None:
-    async with PEERS["gmqtt-5"](bus) as watcher:
+    async with plain(bus)(bus) as watcher:
         await watcher.subscribe("gone/#", 1)
         for name, end in (("gone/1", "terminate"), ("gone/2", "kill")):
             will = ("--will-topic", name, "--will-payload", "dead", "--will-qos", "1")
@@ -193,7 +196,7 @@ async def test_the_newer_of_two_with_one_client_id_stays(bus: Bus, peer: PeerMak
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 65_536, 1_000_000, 3_500_000])
 async def test_payloads_of_every_size_arrive_whole(bus: Bus, size: int) -> None:
-    peer = PEERS["gmqtt-5"]
+    peer = plain(bus)
     payload = bytes(range(251)) * (size // 251 + 1)
     async with peer(bus) as reader, peer(bus) as sender:
         await reader.subscribe("big", 1)
@@ -262,7 +265,7 @@ async def test_the_right_credentials_are_accepted_and_are_in_the_url(secured: Bu
 
 async def test_what_an_account_may_not_publish_is_not_delivered(secured: Bus, peer: PeerMaker) -> None:
     async with (
-        PEERS["gmqtt-5"](secured, user=BROKER_LOGIN) as broker,
+        plain(secured)(secured, user=BROKER_LOGIN) as broker,
         peer(secured, user=AGENT_LOGIN) as agent,
     ):
         await broker.subscribe("#", 1)
@@ -280,7 +283,7 @@ async def test_what_an_account_may_not_publish_is_not_delivered(secured: Bus, pe
 
 async def test_what_an_account_may_not_subscribe_is_not_delivered(secured: Bus) -> None:
     """The SUBACK is no witness: Mosquitto grants everything and then keeps it back."""
-    peer = PEERS["gmqtt-5"]
+    peer = plain(secured)
     async with peer(secured, user=AGENT_LOGIN) as agent, peer(secured, user=BROKER_LOGIN) as broker:
         for wanted in ("sonde/v1/broker/#", "sonde/v1/audit", "+/v1/audit", "$SYS/#"):
             await agent.subscribe(wanted)
@@ -291,7 +294,7 @@ async def test_what_an_account_may_not_subscribe_is_not_delivered(secured: Bus) 
 
 
 async def test_a_forged_will_is_not_delivered(secured: Bus, peer: PeerMaker) -> None:
-    async with PEERS["gmqtt-5"](secured, user=BROKER_LOGIN) as broker:
+    async with plain(secured)(secured, user=BROKER_LOGIN) as broker:
         await broker.subscribe("sonde/#", 1)
         try:
             async with peer(
@@ -308,7 +311,7 @@ async def test_a_forged_will_is_not_delivered(secured: Bus, peer: PeerMaker) -> 
 
 
 async def test_fifty_clients_all_hear_each_other(bus: Bus) -> None:
-    peer = PEERS["gmqtt-5"]
+    peer = plain(bus)
 
     async def take_part(number: int, ready: asyncio.Barrier) -> set[bytes]:
         async with peer(bus) as one:
@@ -360,7 +363,7 @@ async def test_rubbish_after_connect_closes_that_connection_and_harms_nobody(bus
 
 
 async def _send_and_expect_the_end(bus: Bus, data: bytes) -> None:
-    async with PEERS["gmqtt-5"](bus) as bystander:
+    async with plain(bus)(bus) as bystander:
         await bystander.subscribe("fine")
         reader, writer = await asyncio.open_connection("127.0.0.1", bus.port)
         try:
@@ -375,7 +378,7 @@ async def _send_and_expect_the_end(bus: Bus, data: bytes) -> None:
 
 
 async def test_a_client_killed_amid_a_packet_leaves_its_will_and_harms_nobody(bus: Bus) -> None:
-    async with PEERS["gmqtt-5"](bus) as bystander:
+    async with plain(bus)(bus) as bystander:
         await bystander.subscribe("gone")
         _, writer = await asyncio.open_connection("127.0.0.1", bus.port)
         connect = b"\x10\x17\x00\x04MQTT\x04\x06\x00\x00\x00\x01z\x00\x04gone\x00\x02ok"
