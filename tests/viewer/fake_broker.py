@@ -53,6 +53,8 @@ class FakeBroker:
     def __init__(self) -> None:
         self.requests: list[tuple[str, rpc.Params]] = []
         self.dap_requests: list[dict[str, Any]] = []
+        self.traces: list[tuple[str, str]] = []
+        """Of each request, traceparent and tracestate."""
         self.headers: dict[str, str] = {}
         self.answers: dict[str, Answer] = {
             "whoami": lambda _: rpc.Welcome(
@@ -104,7 +106,8 @@ class FakeBroker:
     async def event(self, event: str, session: str | None = None, **body: Any) -> None:
         """A DAP event of the process."""
         message = codec.raw({"seq": 0, "type": "event", "event": event, "body": body})
-        await self.tell(bus.DapEvent, session=session, message=message)
+        kind = bus.Output if event == "output" else bus.DapEvent
+        await self.tell(kind, session=session, message=message)
 
     def opens(self, **changes: Any) -> None:
         """What the next `session.open` answers, beside what it always does."""
@@ -118,6 +121,12 @@ class FakeBroker:
     async def close(self, code: int) -> None:
         for viewer in set(self._viewers):
             await viewer.close(code)
+
+    async def gone(self) -> None:
+        """Nobody listens any more, and whoever was connected is told to go elsewhere."""
+        assert self._server is not None
+        self._server.close(close_connections=False)
+        await self.close(1012)
 
     def _answer_seat(self, params: rpc.Params) -> bus.SeatState:
         """The seat is free, and whoever takes or asks for it gets it."""
@@ -147,6 +156,7 @@ class FakeBroker:
         assert not isinstance(request.params, msgspec.UnsetType)
         params = codec.decode(request.params, rpc.METHODS[request.method].params)
         self.requests.append((request.method, params))
+        self.traces.append((request.traceparent, request.tracestate))
         self._asked.set()
         if request.method in self.delays:
             await self.delays[request.method].wait()

@@ -34,6 +34,7 @@ SPEC = ProbeSpec(
 PROBE = Probe(id=ID, spec=SPEC, creator="ada", created=1000.0, expires=4600.0, within=("*/*/*",))
 INFO = rpc.ProbeInfo(probe=PROBE, totals=rpc.ProbeTotals(processes=1, installed=1, hits=3))
 STATUS = ProbeStatus(id=ID, state="active", places=(BoundPlace(path="/app/shop/cart.py", line=4),))
+SPENT = replace(STATUS, state="expired", hits=100, message="it had its 100 hits")
 MEASURED = Measured(count=4, total=0.5, last=0.1, least=0.0000042, most=0.25, p50=0.1, p90=0.2, p99=0.25)
 
 
@@ -147,6 +148,11 @@ class Desk:
 
     async def tells(self, *events: ProbeEvent) -> None:
         await self.broker.notify("events", rpc.EventItems(events=tuple(codec.raw(each) for each in events)))
+
+    async def counts(self, **totals: int) -> None:
+        """The processes have it in these states now."""
+        self.info = replace(self.info, totals=rpc.ProbeTotals(**totals))
+        await self.broker.notify("probes", rpc.ProbeItems(probes=(self.info,)))
 
     async def ends(self) -> None:
         self.info = replace(self.info, state="expired")

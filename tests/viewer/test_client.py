@@ -111,6 +111,25 @@ async def test_a_watch_subscribes_filters_and_unsubscribes(broker: FakeBroker, v
     assert broker.asked("unsubscribe") == [rpc.Unsubscribe(subscription=7)]
 
 
+async def test_what_programs_print_comes_to_who_asked_for_it(broker: FakeBroker, viewer: Viewer) -> None:
+    async with (
+        viewer.watch("events") as plain,
+        viewer.watch("events", output=True) as everything,
+        viewer.watch("output") as printed,
+    ):
+        wanted = [call.topics for call in broker.asked("subscribe") if isinstance(call, rpc.Subscribe)]
+        assert wanted == [("events",), ("events", "output"), ("output",)]
+        await broker.event("output", output="hello")
+        await broker.tell(bus.ProcessStarted, pid=1)
+        assert isinstance(await anext(plain), bus.ProcessStarted)
+        assert [type(await anext(everything)) for _ in range(2)] == [bus.Output, bus.ProcessStarted]
+        assert codec.decode_any((await anext(printed)).message)["body"] == {"output": "hello"}
+        await broker.notify("gap", rpc.Gap(process=SHOP.process, boot=BOOT, first=3, last=3))
+        await broker.event("output", output="bye")
+        await anext(printed)
+        assert printed.lost == 1
+
+
 async def test_an_event_that_comes_twice_is_given_once(broker: FakeBroker, viewer: Viewer) -> None:
     events = tuple(
         codec.raw(bus.ProcessStarted(process=SHOP.process, boot=BOOT, seq=seq, time=1.0, pid=seq))

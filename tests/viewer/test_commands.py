@@ -133,7 +133,7 @@ async def test_events_are_json_lines(broker: FakeBroker) -> None:
         await broker.event("output", output="hello")
     code, output, _ = following.result()
     assert code == 0
-    assert [json.loads(line)["type"] for line in output.splitlines()] == ["process_started", "dap"]
+    assert [json.loads(line)["type"] for line in output.splitlines()] == ["process_started", "output"]
 
 
 async def test_debug_does_the_commands_of_the_command_line(stopping: FakeBroker) -> None:

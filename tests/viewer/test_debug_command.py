@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sonde_viewer.commands.events import sentence
+from sonde_viewer.telling import sentence
 from sonde_wire import bus, codec
 from tests.viewer.fake_broker import TOKEN, FakeBroker
 

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from sonde_viewer.commands import following
+from sonde_viewer.screen import clock
 from sonde_wire import Reason, codec, rpc
 from sonde_wire.probes import (
     Capture,
@@ -35,6 +36,7 @@ from tests.viewer.probing import (
     MEASURED,
     OTHER,
     PROBE,
+    SPENT,
     STATUS,
     Desk,
     changed,
@@ -313,6 +315,24 @@ async def test_following_ends_when_the_probe_does(desk: Desk) -> None:
     assert (code, errors) == (0, f"sonde: probe {ID} is over\n")
 
 
+@pytest.mark.parametrize("options", [(), ("--rm",)])
+async def test_following_ends_when_all_have_had_their_hits_and_says_what_becomes_of_the_probe(
+    desk: Desk, options: tuple[str, ...]
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(sonde("snap", "add", "shop.py:3", "-f", *options, broker=desk.broker))
+        await desk.broker.was_asked("probe.results")
+        await desk.tells(taken(1, n=number(1)), changed(2, SPENT))
+        await desk.counts(processes=1, expired=1, hits=100)
+    code, output, errors = running.result()
+    assert code == 0
+    assert "it had its 100 hits" in output.splitlines()[-1]
+    said = "sonde: the process that has it has reached max_hits"
+    stays = f"; the probe stays for late comers until {clock(4600)[:8]}; `sonde probes rm {ID}` removes it"
+    assert errors == f"{said}{'' if options else stays}\n"
+    assert desk.removed == ([ID] if options else [])
+
+
 async def test_what_was_lost_on_the_way_is_told(desk: Desk) -> None:
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(sonde("log", "add", "shop.py:3", "x", "--count", "1", broker=desk.broker))
@@ -342,6 +362,21 @@ async def test_what_only_counts_is_followed_by_its_figures(
     assert "count 5" in second
     _, output, _ = await sonde("count", "add", "shop.py:3", "--count", "1", "--json", broker=desk.broker)
     assert json.loads(output.splitlines()[-1])["measured"]["count"] == 5
+
+
+async def test_counting_ends_with_the_last_hit(desk: Desk) -> None:
+    desk.info = replace(INFO, totals=rpc.ProbeTotals(processes=3, expired=2, error=1))
+    nowhere = replace(STATUS, state="error", message="two files end so", places=())
+    spent = replace(SPENT, hits=4, measured=MEASURED)
+    desk.statuses = [
+        rpc.ProbeInProcess(process=f"prod/shop/web-{number}", status=status)
+        for number, status in enumerate((spent, spent, nowhere))
+    ]
+    code, output, errors = await sonde("count", "add", "a.py:3", "-f", "--hits", "4", broker=desk.broker)
+    assert (code, output.count("count 4")) == (0, 2)
+    assert errors.startswith(
+        "sonde: all 2 processes that have it have reached max_hits (1 could not have it); the probe stays"
+    )
 
 
 async def test_counting_ends_when_the_probe_does(desk: Desk) -> None:

@@ -204,7 +204,8 @@ def test_python_is_read_as_python() -> None:
     shown, marks = said_of(Snapshot(expressions=("  [a,\n b c]",)), python=True).splitlines()[1:3]
     assert shown[marks.index("^")] == "b"
     assert "no Python" in said_of(Snapshot(), condition="a\0b", python=True)
-    assert "no Python" in said_of(Log(template="n={n"), python=True)
+    shown, marks = said_of(Log(template="n={n} {a b}"), python=True).splitlines()[1:3]
+    assert shown[marks.index("^")] == "b"
     checking.check(ProbeSpec(kind=Log(template="n={[x for x in n]!r}"), condition=" 1 is 1 ", python=True))
 
 

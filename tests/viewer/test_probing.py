@@ -3,11 +3,27 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from sonde_viewer import ConnectionLost, Refused, Viewer
+from sonde_viewer.following import is_spent
 from sonde_wire import Reason, bus, rpc
+from sonde_wire.probes import Counter, ProbeStatus
 from tests.viewer.fake_broker import BOOT, SHOP, FakeBroker, refusal
-from tests.viewer.probing import ID, INFO, OTHER, SPEC, STATUS, Desk, changed, logged, number, taken
+from tests.viewer.probing import (
+    ID,
+    INFO,
+    OTHER,
+    PROBE,
+    SPEC,
+    SPENT,
+    STATUS,
+    Desk,
+    changed,
+    logged,
+    number,
+    taken,
+)
 
 
 @pytest.fixture
@@ -123,6 +139,62 @@ async def test_following_a_probe_that_is_over_gives_what_was_kept_and_ends(
     await desk.ends()
     async with viewer.follow_probe(ID) as results:
         assert [event.seq async for event in results] == [1]
+
+
+async def test_following_ends_when_all_processes_have_had_their_hits_and_have_brought_them(
+    desk: Desk, viewer: Viewer
+) -> None:
+    desk.statuses.append(rpc.ProbeInProcess(process="prod/shop/web-2", status=SPENT))
+    async with viewer.follow_probe(ID) as results:
+        await desk.counts(processes=2, expired=1, installed=1)
+        await desk.counts(processes=2, expired=2)
+        await desk.tells(logged(1))
+        await desk.tells(changed(2, SPENT))
+        assert [event.seq async for event in results] == [1, 2]
+        assert results.end is not None
+        assert (results.end.state, results.end.totals.expired) == ("live", 2)
+
+
+async def test_following_a_probe_that_has_had_its_hits_gives_what_was_kept_and_ends(
+    desk: Desk, viewer: Viewer
+) -> None:
+    desk.kept = [logged(1)]
+    desk.statuses = [
+        rpc.ProbeInProcess(process=SHOP.process, status=SPENT),
+        rpc.ProbeInProcess(process="prod/shop/web-2", status=ProbeStatus(id=ID, state="error", message="no")),
+    ]
+    await desk.counts(processes=2, expired=1, error=1)
+    async with viewer.follow_probe(ID) as results:
+        assert [event.seq async for event in results] == [1]
+
+
+LIMITED = replace(INFO, totals=rpc.ProbeTotals(processes=2, expired=2))
+COUNTER = replace(LIMITED, probe=replace(PROBE, spec=replace(SPEC, kind=Counter())))
+
+
+@pytest.mark.parametrize(
+    ("info", "statuses", "spent"),
+    [
+        (LIMITED, [SPENT, SPENT], True),
+        (LIMITED, [SPENT, STATUS], False),
+        (LIMITED, [SPENT, None], False),
+        (LIMITED, [SPENT, replace(SPENT, hits=99, message="its time is over")], False),
+        (COUNTER, [SPENT, SPENT], False),
+        (replace(LIMITED, totals=rpc.ProbeTotals(processes=3, expired=2, pending=1)), [SPENT, SPENT], False),
+        (replace(LIMITED, totals=rpc.ProbeTotals(processes=3, expired=2, unheard=1)), [SPENT, SPENT], False),
+        (replace(LIMITED, totals=rpc.ProbeTotals()), [], False),
+        (
+            replace(LIMITED, totals=rpc.ProbeTotals(processes=2, expired=1, error=1)),
+            [SPENT, replace(STATUS, state="error", message="failed once, never worked")],
+            False,
+        ),
+    ],
+    ids=range(9),
+)
+def test_a_probe_is_spent_when_nobody_who_has_it_can_bring_more(
+    info: rpc.ProbeInfo, statuses: list[ProbeStatus | None], spent: bool
+) -> None:
+    assert is_spent(info, statuses) is spent
 
 
 async def test_following_counts_what_was_lost_and_ends_with_the_line(desk: Desk, viewer: Viewer) -> None:

@@ -23,7 +23,7 @@ async def test_a_session_is_opened_after_its_events_are_subscribed_and_closed_at
         "session.close",
         "unsubscribe",
     ]
-    assert broker.asked("subscribe") == [rpc.Subscribe(topics=("events",), selector=SHOP.process)]
+    assert broker.asked("subscribe") == [rpc.Subscribe(topics=("events", "output"), selector=SHOP.process)]
 
 
 async def test_a_session_ends_with_the_bus(broker: FakeBroker, viewer: Viewer) -> None:

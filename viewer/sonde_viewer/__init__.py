@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         SessionClosed,
         ViewerError,
     )
+    from sonde_viewer.replay import Replay
+    from sonde_viewer.resuming import follow
     from sonde_viewer.session import DebugSession
     from sonde_viewer.stops import Stop
     from sonde_viewer.watch import Watch
@@ -36,17 +38,21 @@ __all__ = [
     "DebugSession",
     "NoAnswer",
     "Refused",
+    "Replay",
     "SessionClosed",
     "Stop",
     "Viewer",
     "ViewerError",
     "Watch",
     "connect",
+    "follow",
 ]
 
 _HOMES = {
     "Viewer": "client",
     "connect": "client",
+    "follow": "resuming",
+    "Replay": "replay",
     "DebugSession": "session",
     "Stop": "stops",
     "Watch": "watch",

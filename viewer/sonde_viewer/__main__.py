@@ -35,7 +35,7 @@ VERBS = {
     "open": Verb("Open the page of the broker in a browser", "viewer"),
     "ps": Verb("List the processes, once or live", "viewer"),
     "metrics": Verb("Show what a process uses, and how its operations go", "viewer"),
-    "events": Verb("Follow what happens in the processes", "viewer"),
+    "events": Verb("Follow what happens in the processes, or see what has happened", "viewer"),
     "stack": Verb("Show what a process does now, without stopping it", "viewer"),
     "tasks": Verb("Show the asyncio tasks of a process and what awaits what", "viewer"),
     "source": Verb("Print a source file as a process has it", "viewer"),
@@ -47,6 +47,8 @@ VERBS = {
     "probes": Verb("List and remove what snap, log, count, time and watch have set", "viewer"),
     "doctor": Verb("Find out why nothing is seen, or a breakpoint is not hit", "viewer"),
     "debug": Verb("Stop and step one process at a prompt like pdb's", "viewer"),
+    "sessions": Verb("List, show, replay and export debug sessions of the past", "viewer"),
+    "report": Verb("Report on a part of the fleet: operations, errors, peaks", "viewer"),
     "broker": Verb("Run a broker as a service", "broker", "delegate", passes_on=True),
     "sidecar": Verb(
         "Run the half of the agent that sits beside a process", "agent", "delegate", passes_on=True

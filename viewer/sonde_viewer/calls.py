@@ -54,6 +54,10 @@ class BusChanged(Struct, frozen=True):
     bus: Literal["up", "down"]
 
 
+class StoreChanged(Struct, frozen=True):
+    status: rpc.StoreStatus
+
+
 class Broken(Struct, frozen=True):
     problem: str
 
@@ -67,6 +71,7 @@ Effect = (
     | ProbesArrived
     | GapNoticed
     | BusChanged
+    | StoreChanged
     | Broken
 )
 
@@ -87,11 +92,18 @@ class Calls:
         self._last_id = 0
         self._waiting: dict[int, str] = {}
 
-    def ask(self, method: str, params: rpc.Params) -> tuple[int, bytes]:
-        """The id of the new call, and the frame to send."""
+    def ask(self, method: str, params: rpc.Params, trace: tuple[str, str] = ("", "")) -> tuple[int, bytes]:
+        """The id of the new call, and the frame to send. `trace`: the caller's traceparent and tracestate."""
         self._last_id += 1
         self._waiting[self._last_id] = method
-        request = rpc.Request(jsonrpc="2.0", id=self._last_id, method=method, params=codec.raw(params))
+        request = rpc.Request(
+            jsonrpc="2.0",
+            id=self._last_id,
+            method=method,
+            params=codec.raw(params),
+            traceparent=trace[0],
+            tracestate=trace[1],
+        )
         return self._last_id, codec.encode(request)
 
     def forget(self, id: int) -> None:
@@ -142,6 +154,8 @@ def _notification(name: str, params: Raw) -> Effect | None:
             return GapNoticed(codec.decode(params, rpc.Gap))
         case "bus":
             return BusChanged(codec.decode(params, rpc.BusStatus).bus)
+        case "store":
+            return StoreChanged(codec.decode(params, rpc.StoreStatus))
         case _:
             return None
 

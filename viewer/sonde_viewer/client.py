@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, overload
 
@@ -13,10 +14,11 @@ from websockets.asyncio.client import ClientConnection
 
 from sonde_viewer import line, names, target
 from sonde_viewer.errors import ConnectionLost, NoAnswer, Refused, SessionClosed
-from sonde_viewer.probing import Probing
+from sonde_viewer.remembering import Remembering
 from sonde_viewer.session import DebugSession
 from sonde_viewer.watch import Watch
 from sonde_wire import Selector, bus, codec, local, looking, rpc
+from sonde_wire.history import Cursor
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ _OPEN_SESSION = 30.0
 """Seconds: debugpy is imported and connected in the process when the first session opens."""
 
 
-class Viewer(Probing):
+class Viewer(Remembering):
     """One connection to a broker; made by `connect`."""
 
     def __init__(self, socket: ClientConnection, tasks: asyncio.TaskGroup) -> None:
@@ -41,7 +43,7 @@ class Viewer(Probing):
         return self._welcomed(await self._call("token.renew", rpc.RenewToken(token=token), rpc.Welcome))
 
     def _welcomed(self, welcome: rpc.Welcome) -> rpc.Welcome:
-        self.bus = welcome.bus
+        self.bus, self.store = welcome.bus, welcome.store
         return welcome
 
     async def processes(self, selector: str = "*") -> list[bus.Presence]:
@@ -57,17 +59,53 @@ class Viewer(Probing):
     @overload
     def watch(self, topic: Literal["presence"], selector: str = "*") -> Watch[bus.Presence]: ...
     @overload
-    def watch(self, topic: Literal["events"], selector: str = "*") -> Watch[bus.AnyEvent]: ...
+    def watch(
+        self,
+        topic: Literal["events"],
+        selector: str = "*",
+        *,
+        output: bool = False,
+        cursors: Sequence[Cursor] = (),
+    ) -> Watch[bus.AnyEvent]: ...
+    @overload
+    def watch(
+        self, topic: Literal["output"], selector: str = "*", *, cursors: Sequence[Cursor] = ()
+    ) -> Watch[bus.Output]: ...
     @overload
     def watch(self, topic: Literal["metrics"], selector: str = "*") -> Watch[bus.Metrics]: ...
     @overload
     def watch(self, topic: Literal["probes"], selector: str = "*") -> Watch[rpc.ProbeInfo]: ...
 
-    def watch(self, topic: rpc.Topic, selector: str = "*") -> Watch[Any]:
+    def watch(
+        self, topic: rpc.Topic, selector: str = "*", *, output: bool = False, cursors: Sequence[Cursor] = ()
+    ) -> Watch[Any]:
         """A stream of what the broker tells; what there is of presence or probes comes first where that was asked
-        for."""
+        for. With `output` what programs print under a debugger is among their events.
+
+        With `cursors` (of `Watch.cursors`) what was missed since then comes first. `sonde_viewer.follow` does all that by
+        itself when a connection breaks."""
         return Watch(
-            topic, Selector.parse(selector), subscribe=self._subscribe, unsubscribe=self._unsubscribe
+            (topic, "output") if output else (topic,),
+            Selector.parse(selector),
+            subscribe=self._subscribe,
+            unsubscribe=self._unsubscribe,
+            cursors=cursors,
+        )
+
+    def events(
+        self,
+        selector: str = "*",
+        *,
+        topics: Sequence[Literal["events", "output"]] = ("events",),
+        cursors: Sequence[Cursor] = (),
+    ) -> Watch[bus.AnyEvent]:
+        """`watch` for events, what programs print, or both."""
+        return Watch(
+            tuple(topics),
+            Selector.parse(selector),
+            subscribe=self._subscribe,
+            unsubscribe=self._unsubscribe,
+            cursors=cursors,
         )
 
     async def stacks(self, process: str | bus.Presence) -> looking.Stacks:
@@ -112,14 +150,19 @@ class Viewer(Probing):
     async def debugging(self, process: str | bus.Presence) -> bus.SessionState:
         """What whoever joins the debugging of the process is told: stops, breakpoints of all sessions, lease. A
         session is opened for it and closed at once, which attaches a debugger where there is none."""
-        params = rpc.OfProcess(process=_address(process))
+        params = rpc.BeginSession(process=_address(process))
         state = await self._call("session.open", params, bus.SessionState, _OPEN_SESSION, undo=_close_opened)
         await self._leave(state.session)
         return state
 
     @contextlib.asynccontextmanager
     async def debug(
-        self, process: str | bus.Presence, *, keep_stopped: bool = True
+        self,
+        process: str | bus.Presence,
+        *,
+        keep_stopped: bool = True,
+        name: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> AsyncIterator[DebugSession]:
         """A debug session; the debugger is attached before the body runs, and detached after it when no
         other viewer debugs the process. Leaving lets everything run that this session had stopped.
@@ -130,6 +173,8 @@ class Viewer(Probing):
         into a thread (`asyncio.to_thread(input)`). With `keep_stopped=False` it renews nothing, and what stands
         runs on a lease's length after the last request. Without any request it runs on some minutes later even
         so (the sidecar's `longest_stop`).
+
+        `name` and `metadata` are for people, who find the session by them in the history.
 
         A program without an event loop of its own:
 
@@ -145,7 +190,7 @@ class Viewer(Probing):
         session = DebugSession(address, self._call, self._tasks, keep_stopped=keep_stopped)
         subscription = await self._subscribe(session)
         try:
-            params = rpc.OfProcess(process=address)
+            params = rpc.BeginSession(process=address, name=name, metadata=dict(metadata or {}))
             state = await self._call(
                 "session.open", params, bus.SessionState, _OPEN_SESSION, undo=_close_opened
             )
@@ -178,8 +223,9 @@ def _address(process: str | bus.Presence) -> str:
 class connect:
     """A connection to a broker, for the time of an `async with` block.
 
-    `url` is the broker's (http, https, ws or wss). Without `url` and `token`: SONDE_URL and SONDE_TOKEN, then
-    the site that `sonde up` started for this user. Entering raises `InvalidTarget` or `ConnectionLost`.
+    `url` is the broker's (http, https, ws or wss), or those of several with commas between: one of them that answers
+    is taken, at random. Without `url` and `token`: SONDE_URL and SONDE_TOKEN, then the site that `sonde up` started for
+    this user. Entering raises `InvalidTarget` or `ConnectionLost`.
 
     Tasks beside the block: the reader (`Viewer.read`), ended with it; and for each debug session that has
     stopped something one `Keeper`, ended with its session, and by the reader's end at the latest.
@@ -191,11 +237,11 @@ class connect:
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Viewer:
-        place = target.find(self._url, self._token, environment=os.environ, site=local.read())
-        self._socket = await line.dial(place)
+        places = target.find_all(self._url, self._token, environment=os.environ, site=local.read())
+        self._socket = await line.dial_any(random.sample(places, len(places)))
         viewer = Viewer(self._socket, self._tasks)
         await self._tasks.__aenter__()
-        self._reader = self._tasks.create_task(viewer.read(), name=f"sonde viewer reads from {place.base}")
+        self._reader = self._tasks.create_task(viewer.read(), name="sonde viewer reads")
         return viewer
 
     async def __aexit__(

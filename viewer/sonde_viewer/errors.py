@@ -6,6 +6,7 @@ ViewerError
  +-- UnknownProcess     no process has that name
  +-- AmbiguousProcess   several have it
  +-- UnknownProbe       no probe has that id or name, or several have it
+ +-- UnknownSession     no recorded session has that id or name, or several begin so
  +-- Refused            the broker or the process said no: a code, a reason, a sentence (policy, or state)
  |    +-- NotDriver     ... because another session drives
  +-- NoAnswer           a deadline passed
@@ -77,6 +78,20 @@ class UnknownProbe(ViewerError, LookupError):
         if self.candidates:
             return f"{self.name!r} could be {_listed(self.candidates)}; name one of them in full"
         return f"no probe is called {self.name!r} (`sonde probes ls --ended` lists them)"
+
+
+class UnknownSession(ViewerError, LookupError):
+    """Of the past. `candidates` are the ids of those that it could be."""
+
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        super().__init__(name, tuple(candidates))
+        self.name = name
+        self.candidates = tuple(candidates)
+
+    def __str__(self) -> str:
+        if self.candidates:
+            return f"{self.name!r} could be {_listed(self.candidates)}; name one of them in full"
+        return f"no recorded session is called {self.name!r} (`sonde sessions ls` lists them)"
 
 
 class Refused(ViewerError, sonde_wire.Refused):

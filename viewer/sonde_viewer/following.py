@@ -6,13 +6,13 @@ Answers overtake notifications, so that what is kept may arrive a second time af
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from sonde_viewer.errors import ViewerError
-from sonde_viewer.mailbox import LIMIT, Mailbox
-from sonde_viewer.watch import Item, Route, SeenOnce
+from sonde_viewer.mailbox import LIMIT
+from sonde_viewer.watch import Item, Route, Stream, Subscribe
 from sonde_wire import Selector, bus, rpc
+from sonde_wire.probes import ProbeStatus, most_hits
 
 ProbeEvent = bus.SnapshotTaken | bus.ProbeLogged | bus.WatchChanged | bus.ProbeChanged
 
@@ -44,15 +44,30 @@ class Asking(Protocol):
     async def probe_results(self, probe: str, limit: int = ...) -> Results: ...
 
 
-class Following:
+def is_spent(info: rpc.ProbeInfo, statuses: Iterable[ProbeStatus | None]) -> bool:
+    """Whether a probe has had its hits in all processes that have it, so that only one which comes later can bring
+    more. One in which it is nowhere, for an error, brings nothing; one whose expression never worked may yet.
+
+    The statuses may be behind the totals: then not yet. Nor when it is its time that is over: the broker tells that.
+    """
+    totals, most = info.totals, most_hits(info.probe.spec)
+    if most is None or totals.expired == 0 or totals.installed or totals.pending or totals.unheard:
+        return False
+    said = [status for status in statuses if status is not None]
+    fulfilled = sum(status.state == "expired" and status.hits >= most for status in said)
+    nowhere = sum(status.state == "error" and not status.places for status in said)
+    return fulfilled >= totals.expired and nowhere >= totals.error
+
+
+class Following(Stream[ProbeEvent | None]):
     """`async with` it, then iterate: `SnapshotTaken`, `ProbeLogged` and `WatchChanged` of one probe in all processes,
     and `ProbeChanged` whenever it has another state in one of them.
 
-    It ends when the probe is removed or expires, and raises `ConnectionLost` when the line breaks. `lost` counts what
-    did not get here, whoever dropped it.
+    It ends when the probe is removed or expires, or has had its hits everywhere (`end` says which), and raises
+    `ConnectionLost` when the line breaks. `lost` counts what did not get here, whoever dropped it.
     """
 
-    topic: rpc.Topic = "events"
+    topics: tuple[rpc.Topic, ...] = ("events",)
 
     def __init__(
         self,
@@ -60,100 +75,95 @@ class Following:
         limit: int,
         *,
         asking: Asking,
-        subscribe: Callable[[Route], Awaitable[int]],
+        subscribe: Subscribe,
         unsubscribe: Callable[[Route, int], Awaitable[None]],
     ) -> None:
         """`limit`: of what was kept, the newest so many; 0 for none."""
+        super().__init__(subscribe=subscribe, unsubscribe=unsubscribe)
         self.probe = probe
         self.selector = Selector()
+        self.end: rpc.ProbeInfo | None = None
+        """The probe as it was when this ended; still live, when it has had its hits."""
         self._limit = limit
         self._asking = asking
-        self._subscribe = subscribe
-        self._unsubscribe = unsubscribe
-        self._subscriptions: list[tuple[Route, int]] = []
-        self._results: Mailbox[ProbeEvent] = Mailbox()
         self._early: deque[ProbeEvent] | None = deque(maxlen=LIMIT)
         """What comes before what was kept; None: that is there."""
         self._kept: set[tuple[str, int]] = set()
-        self._seen = SeenOnce()
+        self._info: rpc.ProbeInfo | None = None
+        self._statuses: dict[str, ProbeStatus | None] = {}
 
-    @property
-    def lost(self) -> int:
-        return self._results.lost
-
-    async def __aenter__(self) -> Self:
+    async def _begin(self) -> None:
         detail = await self._asking.probe(self.probe)
         self.selector = Selector.parse(detail.info.probe.spec.target.selector)
-        try:
-            for route in (self, _Ending(self)):
-                self._subscriptions.append((route, await self._subscribe(route)))
-            if self._limit:
-                self._begin((await self._asking.probe_results(self.probe, self._limit)).events)
-            else:
-                self._begin(())
-            self.told(
-                (await self._asking.probe(self.probe)).info
-            )  # it may have ended before somebody listened
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
+        await self._listen(self)
+        await self._listen(_Ending(self))
+        detail = await self._asking.probe(self.probe)  # it may have ended before somebody listened
+        kept: tuple[ProbeEvent, ...] = ()
+        if self._limit:
+            kept = (await self._asking.probe_results(self.probe, self._limit)).events
+        self._statuses = {each.process: each.status for each in detail.processes}
+        self._take(kept)
+        self.told(self._info or detail.info)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        self._results.close()
-        while self._subscriptions:
-            await self._unsubscribe(*self._subscriptions.pop())
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ProbeEvent:
-        return await self._results.__anext__()
-
-    def _begin(self, kept: Iterable[ProbeEvent]) -> None:
+    def _take(self, kept: Iterable[ProbeEvent]) -> None:
         for event in kept:
             self._kept.add((event.boot, event.seq))
-            self._results.put(event)
+            self._items.put(event)
         early, self._early = self._early or (), None
         for event in early:
             self._put(event)
 
     def _put(self, event: ProbeEvent) -> None:
-        if self._early is not None:
-            self.miss(len(self._early) == LIMIT)
-            self._early.append(event)
-        elif (event.boot, event.seq) not in self._kept:
-            self._results.put(event)
+        if (event.boot, event.seq) not in self._kept:
+            self._items.put(event)
+        if isinstance(event, bus.ProbeChanged):
+            self._statuses[event.process] = event.status
+
+    def _look(self) -> None:
+        """A process tells that it has had its hits after what these brought, so that nothing is cut off here."""
+        info = self._info
+        if info is None or self._early is not None:  # not all that was brought is here yet
+            return
+        if info.state != "live" or is_spent(info, self._statuses.values()):
+            self.end = self.end or info
+            self._items.close()
+
+    async def __anext__(self) -> ProbeEvent:
+        while True:
+            event = await super().__anext__()
+            if event is not None:
+                return event
+            detail = await self._asking.probe(self.probe)
+            self._info = detail.info
+            self._statuses |= {each.process: each.status for each in detail.processes}
+            self._look()
 
     # what the client brings
 
     def deliver(self, item: Item) -> None:
         if isinstance(item, bus.Event) and self._seen.is_new(item):
             event = of_probe(item, self.probe)
-            if event is not None:
+            if event is None:
+                return
+            if self._early is not None:
+                self._items.miss(len(self._early) == LIMIT)
+                self._early.append(event)
+            else:
                 self._put(event)
+                self._look()
 
     def told(self, info: rpc.ProbeInfo) -> None:
-        if info.probe.id == self.probe and info.state != "live":
-            self._results.close()
-
-    def miss(self, count: int) -> None:
-        self._results.miss(count)
-
-    def fail(self, error: ViewerError) -> None:
-        self._subscriptions.clear()
-        self._results.fail(error)
+        if info.probe.id == self.probe:
+            self._info = info
+            self._look()
+            if self.end is None and info.totals.expired:
+                self._items.put(None)  # the event may have been told before anybody listened: to be asked for
 
 
 class _Ending:
     """What tells that the probe is over."""
 
-    topic: rpc.Topic = "probes"
+    topics: tuple[rpc.Topic, ...] = ("probes",)
 
     def __init__(self, following: Following) -> None:
         self.selector = following.selector
@@ -163,7 +173,7 @@ class _Ending:
         if isinstance(item, rpc.ProbeInfo):
             self._following.told(item)
 
-    def miss(self, count: int) -> None:
+    def miss(self, gap: rpc.Gap) -> None:
         """Of probes nothing is missed: the newest state wins."""
 
     def fail(self, error: ViewerError) -> None:

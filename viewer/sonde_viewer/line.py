@@ -6,7 +6,7 @@ so whoever called decides. Everything pending then raises `ConnectionLost`.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar, assert_never
 
 import websockets
@@ -14,11 +14,20 @@ from msgspec import Raw
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 
-from sonde_viewer import calls, errors, target
-from sonde_viewer.errors import ConnectionLost, NoAnswer, Refused, SessionClosed, ViewerError
+from sonde_viewer import calls, errors, target, tracing
+from sonde_viewer.errors import (
+    ConnectionDenied,
+    ConnectionLost,
+    InvalidTarget,
+    NoAnswer,
+    Refused,
+    SessionClosed,
+    ViewerError,
+)
 from sonde_viewer.session import DebugSession
 from sonde_viewer.watch import OfProcess, Route, concerned, goes_to
 from sonde_wire import MalformedMessage, bus, codec, rpc
+from sonde_wire.history import Cursor
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -26,6 +35,8 @@ Undo = Callable[[Raw], tuple[str, rpc.Params]]
 
 DEADLINE = 15.0
 """Seconds for an answer, unless a method says otherwise. The broker's own deadlines are shorter."""
+_CATCHING_UP = 60.0
+"""What was missed is told before the answer; the history and each process are asked for it."""
 _OPENING = 10.0
 _CLOSING = 2.0
 _LARGEST_FRAME = 64 * 1024 * 1024
@@ -37,6 +48,9 @@ class Line:
     def __init__(self, socket: ClientConnection) -> None:
         self.bus: Literal["up", "down"] = "up"
         """Whether the broker reaches the bus; while it is down, what is shown is stale."""
+        self.store: rpc.StoreState = "none"
+        """Whether events are being remembered; known from `whoami` on. `store_problem` says why they are not."""
+        self.store_problem = ""
         self._socket = socket
         self._calls = calls.Calls()
         self._answers: dict[int, asyncio.Future[Raw]] = {}
@@ -47,12 +61,13 @@ class Line:
 
     # subscriptions
 
-    async def _subscribe(self, route: Route) -> int:
-        """The route is there before the answer, because notifications may follow the answer at once."""
+    async def _subscribe(self, route: Route, cursors: Sequence[Cursor] = ()) -> int:
+        """The route is there before the answer, because notifications may precede it, or follow at once."""
         self._routes.append(route)
         try:
-            params = rpc.Subscribe(topics=(route.topic,), selector=str(route.selector))
-            subscribed = await self._call("subscribe", params, rpc.Subscribed, undo=_end_subscribed)
+            params = rpc.Subscribe(topics=route.topics, selector=str(route.selector), cursors=tuple(cursors))
+            seconds = _CATCHING_UP if cursors else None
+            subscribed = await self._call("subscribe", params, rpc.Subscribed, seconds, _end_subscribed)
             return subscribed.subscription
         except BaseException:
             if route in self._routes:
@@ -85,7 +100,7 @@ class Line:
         was too late, is still looked at: what was begun for nobody is ended."""
         if self._lost is not None:
             raise self._lost.with_traceback(None)
-        number, frame = self._calls.ask(method, params)
+        number, frame = self._calls.ask(method, params, tracing.current())
         answer: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
@@ -158,15 +173,17 @@ class Line:
                 if unreadable:
                     logger.warning("%d events are of a kind that this version does not know", unreadable)
                 for event in events:
-                    self._deliver("events", event)
+                    self._deliver("output" if isinstance(event, bus.Output) else "events", event)
             case calls.GapNoticed(gap=gap):
                 for route in self._routes:
-                    if goes_to(route, "events", gap.process):
-                        route.miss(gap.last - gap.first + 1)
+                    if goes_to(route, "events", gap.process) or goes_to(route, "output", gap.process):
+                        route.miss(gap)
             case calls.BusChanged(bus=state):
                 self.bus = state
                 if state == "down":
                     self._end_sessions()
+            case calls.StoreChanged(status=status):
+                self.store, self.store_problem = status.store, status.problem
             case calls.Broken(problem=problem):
                 raise _Breakdown(problem)
             case _:
@@ -211,6 +228,20 @@ def _end_subscribed(result: Raw) -> tuple[str, rpc.Params]:
 
 def _close_code(error: websockets.ConnectionClosed) -> int | None:
     return error.rcvd.code if error.rcvd else None
+
+
+async def dial_any(places: Iterable[target.Target]) -> ClientConnection:
+    """A socket to the first that answers. Raises `InvalidTarget` when there are none, or the last one's error; at once that
+    of a token that is not taken, which another broker would not take either."""
+    failure: ViewerError = InvalidTarget("no broker is named")
+    for place in places:
+        try:
+            return await dial(place)
+        except ConnectionDenied:
+            raise
+        except ConnectionLost as error:
+            failure = error
+    raise failure
 
 
 async def dial(place: target.Target) -> ClientConnection:

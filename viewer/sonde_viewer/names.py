@@ -1,10 +1,11 @@
-"""From what a person types to one process (a full address, one of its parts, or the beginning of either) or to one
-probe (its id, its name, or the beginning of its id)."""
+"""From what a person types to one process (a full address, one of its parts, or the beginning of either), or to one
+probe or one recorded session (its id, its name, or the beginning of its id)."""
 
 from collections.abc import Iterable
 
-from sonde_viewer.errors import AmbiguousProcess, UnknownProbe, UnknownProcess
+from sonde_viewer.errors import AmbiguousProcess, UnknownProbe, UnknownProcess, UnknownSession
 from sonde_wire import bus, rpc
+from sonde_wire.history import SessionRecord
 
 _ALIVE_FIRST = {"online": 0, "lost": 1, "ended": 2}
 
@@ -31,6 +32,21 @@ def probe(text: str, known: Iterable[rpc.ProbeInfo]) -> rpc.ProbeInfo:
     if len(best) != 1:
         raise UnknownProbe(text, sorted(each.probe.id for each in best))
     return best[0]
+
+
+def session(text: str, known: Iterable[SessionRecord]) -> SessionRecord:
+    """The one session that `text` names; of several with that name the newest. Raises `UnknownSession`."""
+    there = list(known)
+    found = [each for each in there if each.session == text]
+    found = found or sorted((each for each in there if text and each.name == text), key=_opened)[-1:]
+    found = found or [each for each in there if text and each.session.startswith(text)]
+    if len(found) != 1:
+        raise UnknownSession(text, sorted(each.session for each in found))
+    return found[0]
+
+
+def _opened(record: SessionRecord) -> float:
+    return record.opened
 
 
 def _only(text: str, found: list[bus.Presence]) -> bus.Presence:

@@ -53,7 +53,8 @@ class Probing(Line):
 
     def follow_probe(self, probe: str, limit: int = 100) -> Following:
         """What a probe has brought of late, and then what it brings, each once; an async context manager and
-        iterator. `limit` is of what was kept: 0 for none."""
+        iterator. `limit` is of what was kept: 0 for none. It ends with the probe, or when this has had its hits in all
+        processes that have it."""
         return Following(probe, limit, asking=self, subscribe=self._subscribe, unsubscribe=self._unsubscribe)
 
     async def snapshot(self, snapshot: str) -> bus.SnapshotTaken:

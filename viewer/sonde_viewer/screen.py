@@ -36,6 +36,21 @@ def clock(time: float) -> str:
     return datetime.fromtimestamp(time, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
+def moment(time: float, *, now: float) -> str:
+    """Likewise, with the day unless it is today."""
+    then, today = (datetime.fromtimestamp(each, UTC).astimezone() for each in (time, now))
+    return clock(time) if then.date() == today.date() else f"{then:%Y-%m-%d} {clock(time)}"
+
+
+def size(number: float) -> str:
+    """Bytes, in the largest unit that has a whole one."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(number) < 1024 or unit == "GiB":
+            break
+        number /= 1024
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+
+
 def duration(seconds: float) -> str:
     """What something took."""
     if seconds >= 1:

@@ -16,8 +16,9 @@ from typing import Any
 from sonde_viewer.driving import Call, Driving
 from sonde_viewer.errors import DapError, NoAnswer, Refused, SessionClosed, ViewerError
 from sonde_viewer.mailbox import LIMIT, Mailbox
+from sonde_viewer.numbering import Numbers
 from sonde_viewer.stops import Stop, Stops
-from sonde_viewer.watch import Item, SeenOnce
+from sonde_viewer.watch import Item
 from sonde_wire import Selector, bus, codec, dap, rpc
 
 _ON_THE_WAY = 5.0
@@ -37,7 +38,7 @@ class DebugSession(Driving):
     values; the first that does takes the free seat. For the others that raises `NotDriver`.
     """
 
-    topic: rpc.Topic = "events"
+    topics: tuple[rpc.Topic, ...] = ("events", "output")
 
     def __init__(
         self, process: str, call: Call, tasks: asyncio.TaskGroup, *, keep_stopped: bool = True
@@ -53,7 +54,7 @@ class DebugSession(Driving):
         """Events that did not reach this viewer. When it grows, the picture of what stands may be old."""
         self._seq = itertools.count(1)
         self._stops = Stops()
-        self._seen = SeenOnce()
+        self._seen = Numbers()
         self._early: deque[bus.AnyEvent] = deque(maxlen=LIMIT)
         self._mailboxes: weakref.WeakSet[Mailbox[dict[str, Any]]] = weakref.WeakSet()
         """Those that somebody still reads."""
@@ -246,7 +247,8 @@ class DebugSession(Driving):
             self.lost += len(self._early) == LIMIT
             self._early.append(item)
 
-    def miss(self, count: int) -> None:
+    def miss(self, gap: rpc.Gap) -> None:
+        count = gap.last - gap.first + 1
         self.lost += count
         for mailbox in self._mailboxes:
             mailbox.miss(count)
@@ -272,7 +274,7 @@ class DebugSession(Driving):
         if event.session not in {None, self.id}:
             return
         match event:
-            case bus.DapEvent(message=message):
+            case bus.DapEvent(message=message) | bus.Output(message=message):
                 told = codec.decode_any(message)
                 self._tell(told)
             case bus.DebuggerDetached():

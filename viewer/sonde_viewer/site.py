@@ -28,10 +28,10 @@ class Up(Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def up(listen: str | None, bus: str | None) -> AsyncIterator[Up]:
+async def up(listen: str | None, bus: str | None, history: str | None = None) -> AsyncIterator[Up]:
     """Raises `ChildFailed`. Tokens travel in the site's file, never on a command line."""
     reading, writing = os.pipe()
-    options = [*_option("--listen", listen), *_option("--bus", bus)]
+    options = [*_option("--listen", listen), *_option("--bus", bus), *_option("--history", history)]
     command = delegate.line("sonde_broker", "serve", "--site", "--announce-fd", str(writing), *options)
     async with children.child(command, keep=[writing]) as broker:
         os.close(writing)

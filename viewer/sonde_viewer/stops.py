@@ -30,9 +30,10 @@ class Stop(Struct, frozen=True, kw_only=True):
 
 
 class Stops:
-    def __init__(self) -> None:
-        self._count = 0
-        self._standing: dict[int, Stop] = {}
+    def __init__(self, standing: Iterable[Stop] = (), count: int = 0) -> None:
+        """What stood before, and how many stops there had been."""
+        self._count = count
+        self._standing: dict[int, Stop] = {stop.thread: stop for stop in standing}
 
     @property
     def standing(self) -> tuple[Stop, ...]:

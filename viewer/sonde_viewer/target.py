@@ -45,14 +45,25 @@ class Target(Struct, frozen=True):
 
 
 def find(url: str | None, token: str | None, *, environment: Mapping[str, str], site: Site | None) -> Target:
-    """Raises `InvalidTarget`. The site's token is used for the site's own address only: it is never sent to
-    another broker."""
+    """The first of `find_all`."""
+    return find_all(url, token, environment=environment, site=site)[0]
+
+
+def find_all(
+    url: str | None, token: str | None, *, environment: Mapping[str, str], site: Site | None
+) -> tuple[Target, ...]:
+    """At least one: a URL may be several, with commas between, of brokers that see the same fleet. Raises
+    `InvalidTarget`. The site's token is used for the site's own address only: it is never sent to another broker."""
     url = url or environment.get(URL_VARIABLE)
     token = token or environment.get(TOKEN_VARIABLE)
     if url is None:
         if site is None:
             raise InvalidTarget("no broker is running here and none is named")
-        return _parse(site.url, token or site.token)
+        return (_parse(site.url, token or site.token),)
+    return tuple(_named(each.strip(), token, site) for each in url.split(","))
+
+
+def _named(url: str, token: str | None, site: Site | None) -> Target:
     if token is None and site is not None and _place(url) == _place(site.url):
         token = site.token
     if token is None:

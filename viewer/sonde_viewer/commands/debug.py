@@ -33,9 +33,11 @@ the first that steps, continues or pauses takes the free seat (`seat`, `take`, `
 EXAMPLES = """\
   sonde debug shop
   sonde debug shop -c "break shop.py:72" -c continue -c locals
+  sonde debug shop --name cart-bug --metadata ticket=X-1
   sonde debug shop --json --timeout 120 -c "break shop.py:72 if total < 0" -c continue -c "print cart"
 """
 _PATIENCE = 30.0
+_MOST_METADATA = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,11 +51,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"wait for a stop at most so long (without a terminal: {_PATIENCE:g})",
     )
+    parser.add_argument(
+        "--name", type=_name, default="", help="what to call the session, for `sonde sessions`"
+    )
+    parser.add_argument(
+        "--metadata",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what else to remember of it, such as ticket=X-1; can be repeated",
+    )
     add_json(parser, "one object for each command, and one with `notice` when others do something")
     add_connection(parser)
 
 
+def _name(text: str) -> str:
+    if len(text) > 100:
+        raise argparse.ArgumentTypeError("a name has at most 100 characters")
+    return text
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not 0 < len(key) <= 50 or len(value) > 200:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no KEY=VALUE such as ticket=X-1 (at most 50 and 200 characters)"
+        )
+    return key, value
+
+
 def run(arguments: argparse.Namespace) -> int:
+    if len(arguments.metadata) > _MOST_METADATA:
+        return complain(f"a session has at most {_MOST_METADATA} pieces of metadata", 2)
     commands: AsyncIterable[str] | None = None
     if arguments.commands is not None:
         commands = _each(arguments.commands)
@@ -62,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     async def work(viewer: Viewer) -> int:
         process = await viewer.process(arguments.process)
-        async with viewer.debug(process) as session:
+        metadata = dict(arguments.metadata)
+        async with viewer.debug(process, name=arguments.name, metadata=metadata) as session:
             if commands is not None:
                 debugger = Debugger(viewer, session, patience=arguments.timeout or _PATIENCE)
                 return await _run_script(debugger, session, commands, as_json=arguments.json)

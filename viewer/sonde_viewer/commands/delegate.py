@@ -21,7 +21,7 @@ _NEEDS = {
     "run": (),
     "attach": (),
     "sidecar": ("msgspec", "aiomqtt", "psutil"),
-    "broker": ("msgspec", "aiomqtt", "websockets", "jwt"),
+    "broker": ("msgspec", "aiomqtt", "websockets", "jwt", "sqlalchemy", "prometheus_client"),
     "token": ("msgspec", "jwt"),
 }
 

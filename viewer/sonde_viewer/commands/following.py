@@ -10,7 +10,7 @@ from rich.text import Text
 from sonde_viewer import screen
 from sonde_viewer.client import Viewer
 from sonde_viewer.commands.connection import complain, document, number_of, print_json
-from sonde_viewer.following import ProbeEvent
+from sonde_viewer.following import ProbeEvent, is_spent
 from sonde_viewer.probes import sentences, snapshots, tables
 from sonde_viewer.untrusted import one_line
 from sonde_wire import bus, rpc
@@ -25,18 +25,25 @@ _FIGURES = ("count", "total", "last", "least", "p50", "p90", "p99", "most")
 
 
 def add_options(parser: "argparse._ActionsContainer") -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="print what it brings, until Ctrl-C")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="print what it brings, until Ctrl-C or its last hit"
+    )
     parser.add_argument("--count", type=number_of, metavar="N", help="print so many results, then end")
 
 
 async def follow(viewer: Viewer, detail: rpc.ProbeDetail, arguments: argparse.Namespace) -> int:
-    """Until Ctrl-C, the probe's end, or as many as `--count` says."""
+    """Until Ctrl-C, the probe's end, its last hit everywhere, or as many as `--count` says."""
     if isinstance(detail.info.probe.spec.kind, _MEASURING):
-        return await _measurements(viewer, detail, arguments.count, as_json=arguments.json)
-    return await _results(viewer, detail.info.probe.id, arguments.count, as_json=arguments.json)
+        end = await _measurements(viewer, detail, arguments.count, as_json=arguments.json)
+    else:
+        end = await _results(viewer, detail.info.probe.id, arguments.count, as_json=arguments.json)
+    if end is not None:
+        complain(sentences.ended(end, stays=not getattr(arguments, "rm", False)))
+    return 0
 
 
-async def _results(viewer: Viewer, probe: str, count: int | None, *, as_json: bool) -> int:
+async def _results(viewer: Viewer, probe: str, count: int | None, *, as_json: bool) -> rpc.ProbeInfo | None:
+    """None: there were as many as were wanted."""
     console = screen.console()
     shown = lost = 0
     async with viewer.follow_probe(probe) as results:
@@ -50,9 +57,8 @@ async def _results(viewer: Viewer, probe: str, count: int | None, *, as_json: bo
                 show(console, event)
             shown += not isinstance(event, bus.ProbeChanged)
             if shown == count:
-                return 0
-    complain(f"probe {probe} is over")
-    return 0
+                return None
+    return results.end
 
 
 def as_document(event: ProbeEvent) -> dict[str, object]:
@@ -79,8 +85,10 @@ def show(console: Console, event: ProbeEvent) -> None:
             snapshots.show_locals(console, frame, rows=_ROWS, indent="    ")
 
 
-async def _measurements(viewer: Viewer, detail: rpc.ProbeDetail, count: int | None, *, as_json: bool) -> int:
-    """A line for each process whose figures have changed, once a second."""
+async def _measurements(
+    viewer: Viewer, detail: rpc.ProbeDetail, count: int | None, *, as_json: bool
+) -> rpc.ProbeInfo | None:
+    """A line for each process whose figures have changed, once a second. Likewise."""
     console = screen.console()
     known: dict[str, Measured] = {}
     shown = 0
@@ -96,10 +104,10 @@ async def _measurements(viewer: Viewer, detail: rpc.ProbeDetail, count: int | No
                 _show_measured(console, each.process, measured, detail.info)
             shown += 1
             if shown == count:
-                return 0
-        if detail.info.state != "live":
-            complain(f"probe {detail.info.probe.id} is over")
-            return 0
+                return None
+        info = detail.info
+        if info.state != "live" or is_spent(info, (each.status for each in detail.processes)):
+            return info
         await asyncio.sleep(_EACH)
         detail = await viewer.probe(detail.info.probe.id)
 

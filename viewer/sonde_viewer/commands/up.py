@@ -10,18 +10,27 @@ from sonde_viewer.commands import delegate
 from sonde_viewer.commands.connection import told
 from sonde_wire import local
 
-DESCRIPTION = "Start a broker with its bus here, for this user; Ctrl-C ends both."
+DESCRIPTION = (
+    "Start a broker with its bus here, for this user; Ctrl-C ends both. It remembers events in a file beside the site's, "
+    "for a week and up to 1 GiB."
+)
 EXAMPLES = """\
   sonde up
   sonde up --open
   sonde up --listen 127.0.0.1:9000
   sonde up --bus mqtt://user:password@bus.example.com:1883
+  sonde up --no-history
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", metavar="HOST:PORT", help="where viewers come in (the broker's default)")
     parser.add_argument("--bus", metavar="URL", help="an MQTT server to use, instead of the broker's own")
+    history = parser.add_mutually_exclusive_group()
+    history.add_argument("--history", metavar="FILE", help="remember events there")
+    history.add_argument(
+        "--no-history", dest="history", action="store_const", const="none", help="remember nothing"
+    )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
 
 
@@ -35,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     async def work() -> int:
         with children.until_signalled():
-            async with site.up(arguments.listen, arguments.bus) as up:
+            async with site.up(arguments.listen, arguments.bus, arguments.history) as up:
                 link = target.of_site(up.site).link
                 sys.stdout.write(_ready(link))
                 sys.stdout.flush()

@@ -2,7 +2,13 @@
 
 import warnings
 
-from sonde_expressions import InvalidExpression, compile_expression, compile_template
+from sonde_expressions import (
+    InvalidExpression,
+    check_python,
+    check_python_template,
+    compile_expression,
+    compile_template,
+)
 from sonde_viewer.errors import InvalidProbe
 from sonde_viewer.untrusted import harmless
 from sonde_wire.probes import Log, ProbeSpec, expressions
@@ -12,10 +18,16 @@ _WIDE = 100
 
 def check(spec: ProbeSpec) -> None:
     """Raises `InvalidProbe`, whose text has the expression and a mark under the part that is wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _check(spec)
+
+
+def _check(spec: ProbeSpec) -> None:
     for where, text in expressions(spec):
         try:
             if spec.python:
-                _compile_python(text)
+                check_python(text)
             else:
                 compile_expression(text)
         except InvalidExpression as error:
@@ -25,39 +37,11 @@ def check(spec: ProbeSpec) -> None:
     if isinstance(spec.kind, Log):
         try:
             if spec.python:
-                _compile_text(spec.kind.template)
+                check_python_template(spec.kind.template)
             else:
                 compile_template(spec.kind.template)
         except InvalidExpression as error:
             raise InvalidProbe(f"the log text: {_marked(error)}") from None
-
-
-def _compile_python(text: str) -> None:
-    """Nothing is run. Raises `InvalidExpression`."""
-    code = text.strip()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(code, "<probe>", "eval", dont_inherit=True)
-    except SyntaxError as error:
-        lines = code.split("\n")
-        number = min(max(error.lineno or 1, 1), len(lines))
-        before = len(text) - len(text.lstrip()) + sum(len(each) + 1 for each in lines[: number - 1])
-        start = max((error.offset or 1) - 1, 0)
-        length = (error.end_offset or 0) - (error.offset or 0) if error.end_lineno == error.lineno else 1
-        raise InvalidExpression(
-            text, before + start, max(length, 1), f"this is no Python expression: {error.msg}"
-        ) from None
-    except (ValueError, RecursionError, MemoryError):
-        raise InvalidExpression(text, 0, len(text), "this is no Python expression") from None
-
-
-def _compile_text(template: str) -> None:
-    """As an f-string, which does not tell where in it a mistake is."""
-    try:
-        _compile_python(f"f{template!r}")
-    except InvalidExpression as error:
-        raise InvalidExpression(template, 0, len(template), error.message) from None
 
 
 def _marked(error: InvalidExpression) -> str:

@@ -9,6 +9,7 @@ export const stoppedBody = object({
   description: or(text, null),
   text: or(text, null),
   allThreadsStopped: or(flag, false),
+  hitBreakpointIds: or(list(number), []),
 });
 export type Stopped = Of<typeof stoppedBody>;
 

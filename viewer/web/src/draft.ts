@@ -3,6 +3,8 @@
  *  Whether an expression is allowed is the broker's to say; its sentence names the offending part, and `marked` finds
  *  it in what was written. */
 
+import { captureOf, limitsOf, type LimitName, type Limits } from './limits';
+import { Incomplete, numberIn } from './written';
 import type { Kind } from './wire_probes';
 
 export interface Draft {
@@ -20,8 +22,15 @@ export interface Draft {
   readonly hits: string;
   /** Seconds. */
   readonly ttl: number;
+  readonly name: string;
+  readonly limits: Limits;
   readonly python: boolean;
+  /** Values are shown by the program's own `__repr__`. */
+  readonly reprs: boolean;
 }
+
+/** What the form has an input for. */
+export type Field = keyof Draft | LimitName;
 
 export const HOUR = 3600;
 export const TTLS: readonly (readonly [number, string])[] = [
@@ -42,23 +51,21 @@ export const fresh = (where: string, selector: string): Draft => ({
   canaries: '',
   hits: '',
   ttl: HOUR,
+  name: '',
+  limits: {},
   python: false,
+  reprs: false,
 });
 
-/** What is wrong with a field, for who fills it in. */
-export class Incomplete extends Error {
-  constructor(
-    readonly field: keyof Draft,
-    message: string,
-  ) {
-    super(message);
-  }
-}
+const MOST_CANARIES = 10_000;
+const LAST_LINE = 10_000_000;
 
 /** The spec of the probe, as the wire has it. Throws `Incomplete`. */
 export function specOf(draft: Draft): object {
-  const canaries = count('canaries', draft.canaries);
+  const canaries = count('canaries', draft.canaries, MOST_CANARIES);
   const hits = count('hits', draft.hits);
+  const limits = limitsOf(draft.kind, draft.limits);
+  const name = draft.name.trim();
   const place = placeOf(draft);
   const labels = labelsOf(draft);
   return {
@@ -69,12 +76,17 @@ export function specOf(draft: Draft): object {
       ...(labels === null ? {} : { labels }),
       ...(canaries === null ? {} : { canaries }),
     },
+    ...(name === '' ? {} : { name }),
     ...(draft.condition.trim() === '' ? {} : { condition: draft.condition.trim() }),
     ...(draft.python ? { python: true } : {}),
+    ...(draft.reprs && showsValues(draft.kind) ? { calls_user_code: true } : {}),
     ...(hits === null ? {} : { max_hits: hits }),
+    ...limits,
     ttl: draft.ttl,
   };
 }
+
+export const showsValues = (kind: Draft['kind']): boolean => captureOf(kind).length > 0;
 
 function placeOf({ kind, where }: Draft): object | null {
   const text = where.trim();
@@ -99,7 +111,7 @@ function kindOf(draft: Draft): object {
     case 'counter':
       return { type: kind, ...(text === '' ? {} : { expression: text }) };
     case 'timer': {
-      const until = count('until', draft.until);
+      const until = count('until', draft.until, LAST_LINE);
       return { type: kind, ...(until === null ? {} : { until }) };
     }
     case 'log':
@@ -131,12 +143,8 @@ const lines = (text: string): string[] =>
     .map((line) => line.trim())
     .filter(Boolean);
 
-function count(field: keyof Draft, text: string): number | null {
-  if (text.trim() === '') return null;
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new Incomplete(field, 'Write a whole number from 1, or nothing.');
-  return number;
-}
+const count = (field: Field, text: string, most = Infinity): number | null =>
+  numberIn(field, text, { least: 1, most, whole: true });
 
 /** A refusal of something that was written: which field, what is wrong, and where the offending part is, when that can
  *  be told. */

@@ -26,6 +26,17 @@ export const share = (value: number): string =>
 export const clock = (seconds: number): string =>
   new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false });
 
+/** A moment that may be days ago. */
+export const day = (seconds: number): string =>
+  new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium', hour12: false });
+
+/** A time that passed: of minutes and hours it is not the fractions of a second that count. */
+export function span(passed: number): string {
+  if (passed < 60) return passed <= 0 ? '0 s' : seconds(passed);
+  if (passed < 3600) return `${Math.floor(passed / 60)} min ${Math.floor(passed % 60)} s`;
+  return `${Math.floor(passed / 3600)} h ${Math.floor((passed % 3600) / 60)} min`;
+}
+
 export function ago(seconds: number, now: number): string {
   const passed = Math.max(0, Math.round(now - seconds));
   if (passed < 60) return `${passed} s`;

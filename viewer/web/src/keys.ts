@@ -46,7 +46,6 @@ export function actionOf(pressed: Pressed, stopped: boolean, typing: boolean): A
 /** Whether an event comes from something that takes text. Shadow roots hide that from `event.target`. */
 export function isTyping(event: Event): boolean {
   const target = event.composedPath()[0];
-  return (
-    target instanceof HTMLElement && (/^(input|textarea|select)$/i.test(target.tagName) || target.isContentEditable)
-  );
+  if (target instanceof HTMLInputElement) return !/^(range|radio|checkbox)$/.test(target.type);
+  return target instanceof HTMLElement && (/^(textarea|select)$/i.test(target.tagName) || target.isContentEditable);
 }

@@ -5,6 +5,7 @@ import { Theme } from './theme';
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
 import './probes.css';
+import './history.css';
 
 const address = new URL('ws', document.baseURI);
 address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';

@@ -1,20 +1,25 @@
 /** The page behind the screen: socket -> store and sessions, and the place that the page looks at.
  *
- *  Coming online: whoami, subscribe, then the list of what there is. The list replaces what was known, because
- *  what happened while the line was lost is told by nobody. */
+ *  Coming online: whoami, subscribe, then the list of what there is. The list replaces what was known. Events that were
+ *  missed since the line was lost are told again before `subscribe` is answered: of the processes of which some were heard,
+ *  and of those that have begun since. What a program prints is asked for while this viewer debugs it. */
 
 import { computed, effect, signal, untracked } from '@preact/signals';
 import { baseName } from './format';
+import { Numbers } from './numbering';
 import { Places } from './place';
 import { Probing } from './probing';
+import { Remembering } from './remembering';
 import { Session } from './session';
 import { Malformed } from './shape';
 import { Socket, type Surroundings } from './socket';
 import { Sources } from './sources';
-import { read, Store } from './store';
+import { read, Store, type Message } from './store';
 import { isToken, keepToken, readPasted, takeToken } from './token';
-import { Failure, messageOf, type AnyEvent, type Scope } from './wire';
+import { Failure, messageOf, type AnyEvent, type Cursor, type Scope } from './wire';
 
+/** Browsers refuse an address that changes many times a second. */
+const SETTLED_MS = 300;
 const TOPICS = ['presence', 'events', 'metrics', 'probes'] as const;
 
 export class Page {
@@ -23,9 +28,12 @@ export class Page {
   readonly socket: Socket;
   readonly sources: Sources;
   readonly probing: Probing;
+  readonly remembering: Remembering;
   /** What went wrong on the way to a live view, for the banner. */
   readonly trouble = signal('');
   readonly #sessions = new Map<string, Session>();
+  readonly #numbers = new Numbers();
+  #wasLive = false;
 
   readonly process = computed(() => this.places.now.value.process);
   readonly presence = computed(() => {
@@ -39,6 +47,7 @@ export class Page {
     this.socket = new Socket(url, surroundings);
     this.sources = new Sources(this.socket.call);
     this.probing = new Probing(this.socket.call);
+    this.remembering = new Remembering(this.socket.call);
     this.socket.onOnline = () => void this.#greet();
     this.socket.onOffline = () => {
       this.store.apply([{ kind: 'offline' }]);
@@ -52,6 +61,7 @@ export class Page {
     this.places.bind(window);
     this.#followStops();
     this.#followProbes();
+    this.#followHistory();
     this.socket.connect(token);
   }
 
@@ -87,6 +97,7 @@ export class Page {
     if (known !== undefined) return known;
     const session = new Session(process, this.socket.call);
     this.#sessions.set(process, session);
+    this.#hearOutput(session);
     return session;
   }
 
@@ -94,9 +105,11 @@ export class Page {
     const { call } = this.socket;
     try {
       this.store.apply([{ kind: 'welcome', me: await call('whoami', {}) }]);
-      await call('subscribe', { topics: TOPICS });
+      const cursors = await this.#cursors();
+      await call('subscribe', { topics: TOPICS, ...(cursors.length > 0 ? { cursors } : {}) });
       const { processes } = await call('process.list', {});
       this.store.apply([{ kind: 'listed', processes }]);
+      this.#wasLive = true;
       this.trouble.value = '';
       await this.probing.list();
     } catch (problem) {
@@ -104,9 +117,18 @@ export class Page {
     }
   }
 
+  /** Where to go on: behind the newest event of each process, and at the beginning of those that are new since. The first
+   *  time nothing was missed. */
+  async #cursors(): Promise<readonly Cursor[]> {
+    if (!this.#wasLive) return [];
+    const known = this.store.processes.peek();
+    const { processes } = await this.socket.call('process.list', {});
+    return this.#numbers.cursors(processes.filter(({ process, boot }) => known.get(process)?.boot !== boot));
+  }
+
   #notified(method: string, params: unknown): void {
     if (method === 'probes') return this.probing.told(params);
-    const messages = read(method, params, Date.now() / 1000);
+    const messages = read(method, params, Date.now() / 1000).filter((message) => this.#isNew(message));
     this.store.apply(messages);
     for (const message of messages) {
       if (message.kind === 'bus' && message.bus === 'down') {
@@ -118,6 +140,7 @@ export class Page {
       }
       if (message.kind !== 'event') continue;
       this.#probesHear(message.item);
+      this.remembering.heard(message.item);
       try {
         this.#sessions.get(message.item.process)?.handle(message.item);
       } catch (problem) {
@@ -126,6 +149,42 @@ export class Page {
       }
     }
     for (const session of this.#sessions.values()) session.driving.keep();
+  }
+
+  /** What is told again after the line was lost may be here already. */
+  #isNew(message: Message): boolean {
+    if (message.kind === 'event') return this.#numbers.note(message.item);
+    if (message.kind === 'gap') this.#numbers.note({ ...message.gap, seq: message.gap.last });
+    return true;
+  }
+
+  /** From just before a session is opened until it is over. */
+  #hearOutput(session: Session): void {
+    const wanted = computed(() => session.phase.value !== 'idle' && this.may('inspect'));
+    let hearing: Promise<number | null> = Promise.resolve(null);
+    effect(() => {
+      if (wanted.value) hearing = untracked(() => this.#subscribeOutput(session.process));
+      else void hearing.then((subscription) => this.#unsubscribe(subscription));
+    });
+  }
+
+  async #subscribeOutput(process: string): Promise<number | null> {
+    try {
+      return (await this.socket.call('subscribe', { topics: ['output'], selector: process })).subscription;
+    } catch (problem) {
+      console.warn(`what ${process} prints is not shown:`, messageOf(problem));
+      return null;
+    }
+  }
+
+  /** A subscription does not outlive its line, which may be lost already. */
+  async #unsubscribe(subscription: number | null): Promise<void> {
+    if (subscription === null || this.socket.line.peek().phase !== 'online') return;
+    try {
+      await this.socket.call('unsubscribe', { subscription });
+    } catch (problem) {
+      console.warn('a subscription was not ended:', messageOf(problem));
+    }
   }
 
   /** What this viewer's own probes log is in the console too; there may be any number of the others'. */
@@ -145,6 +204,28 @@ export class Page {
     effect(() => {
       const snapshot = this.places.snapshot.value;
       if (this.store.live.value) untracked(() => this.probing.open(snapshot, this.may('inspect')));
+    });
+  }
+
+  /** The recorded session of the place, read again when it could not be. */
+  #followHistory(): void {
+    effect(() => {
+      const session = this.places.recorded.value;
+      const can = this.store.live.value && this.store.history.value.store !== 'none';
+      if (can || session === null) untracked(() => this.remembering.open(session, this.places.step.peek()));
+    });
+    effect(() => {
+      const step = this.places.step.value;
+      if (step !== null) untracked(() => this.remembering.replay.peek()?.goTo(step));
+    });
+    let settling: ReturnType<typeof setTimeout> | undefined;
+    effect(() => {
+      const replaying = this.remembering.replay.value;
+      void replaying?.step.value;
+      clearTimeout(settling);
+      settling = setTimeout(() => {
+        if (replaying !== null && replaying === this.remembering.replay.peek()) this.places.atStep(replaying.step.peek());
+      }, SETTLED_MS);
     });
   }
 

@@ -21,7 +21,11 @@ export interface Followed {
 export interface Probes {
   readonly known: ReadonlyMap<string, ProbeInfo>;
   readonly followed: Followed | null;
+  /** The lines that are used where they are others than asked for, by probe and process, as far as they were told. */
+  readonly moved: Moved;
 }
+
+export type Moved = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 export type Message =
   | { readonly kind: 'listed'; readonly probes: readonly ProbeInfo[] }
@@ -35,12 +39,16 @@ export const RESULTS = 200;
 /** Probes that are over; the oldest go first. */
 export const ENDED = 50;
 
-export const nothing: Probes = { known: new Map(), followed: null };
+export const nothing: Probes = { known: new Map(), followed: null, moved: new Map() };
 
 export function fold(probes: Probes, message: Message): Probes {
   switch (message.kind) {
     case 'listed':
-      return { ...probes, known: bounded(new Map(message.probes.map((info) => [info.probe.id, info]))) };
+      return {
+        ...probes,
+        known: bounded(new Map(message.probes.map((info) => [info.probe.id, info]))),
+        moved: nothing.moved, // it is asked for anew
+      };
     case 'changed':
       return withInfo(probes, message.info);
     case 'followed':
@@ -49,7 +57,7 @@ export function fold(probes: Probes, message: Message): Probes {
     case 'shown': {
       const { info, processes } = message.detail;
       const states = new Map(processes.map(({ process, status }) => [process, status]));
-      return withFollowed(withInfo(probes, info), info.probe.id, (one) => ({ ...one, processes: states }));
+      return withFollowed(withLines(withInfo(probes, info), info.probe.id, states), info.probe.id, (one) => ({ ...one, processes: states }));
     }
     case 'brought':
       return withFollowed(probes, message.probe, (one) => ({
@@ -67,7 +75,36 @@ const following = (id: string): Followed => ({ id, processes: null, results: [],
 function withInfo(probes: Probes, info: ProbeInfo): Probes {
   const before = probes.known.get(info.probe.id);
   if (before !== undefined && before.probe.revision > info.probe.revision) return probes;
-  return { ...probes, known: bounded(new Map(probes.known).set(info.probe.id, info)) };
+  const known = bounded(new Map(probes.known).set(info.probe.id, info));
+  return { ...probes, known, moved: info.state === 'live' ? probes.moved : without(probes.moved, info.probe.id) };
+}
+
+function without(moved: Moved, id: string): Moved {
+  if (!moved.has(id)) return moved;
+  const others = new Map(moved);
+  others.delete(id);
+  return others;
+}
+
+/** What processes say of where a probe is: nothing new when it is where it was asked for. */
+function withLines(probes: Probes, id: string, said: ReadonlyMap<string, ProbeStatus | null>): Probes {
+  const info = probes.known.get(id);
+  if (info?.state !== 'live') return probes;
+  const before = probes.moved.get(id) ?? new Map<string, number>();
+  const now = new Map(before);
+  for (const [process, status] of said) {
+    const line = movedTo(info.probe.spec.place, status);
+    if (line === null) now.delete(process);
+    else now.set(process, line);
+  }
+  if (now.size === before.size && [...now].every(([process, line]) => before.get(process) === line)) return probes;
+  return { ...probes, moved: now.size === 0 ? without(probes.moved, id) : new Map(probes.moved).set(id, now) };
+}
+
+function movedTo(asked: ProbePlace | null, status: ProbeStatus | null): number | null {
+  if (asked?.type !== 'line' || status === null) return null;
+  const lines = status.places.filter(({ path }) => isFile(asked.path, path)).map(({ line }) => line);
+  return lines.includes(asked.line) ? null : (lines[0] ?? null);
 }
 
 function withFollowed(probes: Probes, id: string, change: (one: Followed) => Followed): Probes {
@@ -76,7 +113,8 @@ function withFollowed(probes: Probes, id: string, change: (one: Followed) => Fol
 
 function withEvent(probes: Probes, event: AnyEvent): Probes {
   if (event.type === 'probe_changed') {
-    return withFollowed(probes, event.status.id, (one) => ({
+    const placed = withLines(probes, event.status.id, new Map([[event.process, event.status]]));
+    return withFollowed(placed, event.status.id, (one) => ({
       ...one,
       processes: new Map(one.processes).set(event.process, event.status),
     }));
@@ -204,20 +242,29 @@ export function reaches(selector: string, process: string): boolean {
 /** Whether a path that a probe names is that of this file: it may be the end of it. */
 export const isFile = (asked: string, path: string): boolean => path === asked || path.endsWith(`/${asked}`);
 
-/** The titles of the probes on lines of a file that mean a process, by line. */
+/** The probes on lines of a file that mean a process, with the line that each was asked for. */
+export function inFile(known: Iterable<ProbeInfo>, { process, labels }: Presence, path: string): [Probe, number][] {
+  return [...known].flatMap(({ probe, state }) => {
+    const { place } = probe.spec;
+    if (state !== 'live' || place?.type !== 'line' || !isFile(place.path, path)) return [];
+    return means(probe, process, labels) ? [[probe, place.line]] : [];
+  });
+}
+
+/** Their titles, by the line where they are. */
 export function onLines(
   known: Iterable<ProbeInfo>,
-  { process, labels }: Presence,
+  presence: Presence,
   path: string,
+  moved: Moved,
 ): ReadonlyMap<number, string> {
   const titles = new Map<number, string>();
-  for (const { probe, state } of known) {
-    const { place, kind } = probe.spec;
-    if (state !== 'live' || place?.type !== 'line' || !isFile(place.path, path)) continue;
-    if (!means(probe, process, labels)) continue;
-    const title = [`${KINDS[kind.type]} probe of ${probe.creator}`, subject(probe.spec)].filter(Boolean).join(': ');
-    const before = titles.get(place.line);
-    titles.set(place.line, before === undefined ? title : `${before}\n${title}`);
+  for (const [probe, asked] of inFile(known, presence, path)) {
+    const used = moved.get(probe.id)?.get(presence.process) ?? asked;
+    const what = [`${KINDS[probe.spec.kind.type]} probe of ${probe.creator}`, subject(probe.spec)].filter(Boolean).join(': ');
+    const title = used === asked ? what : `${what} (asked ${asked}, used ${used})`;
+    const before = titles.get(used);
+    titles.set(used, before === undefined ? title : `${before}\n${title}`);
   }
   return titles;
 }

@@ -21,12 +21,15 @@ export interface Spot {
 
 const AGAIN_MS = 500;
 const EARLIER = 100;
+/** At a time. */
+const MOST_LOCATED = 20;
 const DENIED = 'Your token lacks the scope inspect, which reading snapshots needs.';
 
 export class Probing {
   readonly #probes = signal<Probes>(probes.nothing);
   readonly known = computed(() => this.#probes.value.known);
   readonly followed = computed(() => this.#probes.value.followed);
+  readonly moved = computed(() => this.#probes.value.moved);
   /** What was refused, for people. */
   readonly trouble = signal('');
   /** The probe that somebody is about to add. */
@@ -35,6 +38,7 @@ export class Probing {
   readonly spot = signal<Spot | null>(null);
   readonly snapshot = signal<Load<EventOf<'snapshot_taken'>> | null>(null);
 
+  readonly #located = new Set<string>();
   #snapshot: string | null = null;
   #asking = false;
   #changed = false;
@@ -45,6 +49,7 @@ export class Probing {
   async list(): Promise<void> {
     try {
       const { probes: listed } = await this.call('probe.list', { ended: true });
+      this.#located.clear();
       this.#apply({ kind: 'listed', probes: listed });
       this.trouble.value = '';
     } catch (problem) {
@@ -71,6 +76,24 @@ export class Probing {
     if (id === null) return;
     void this.#askStates();
     if (mayRead) void this.#askEarlier(id);
+  }
+
+  /** Asks, once each, where these probes really are: of one that was there before this page no event tells it. Of one
+   *  that moves later, an event does. */
+  locate(ids: readonly string[]): void {
+    const asked = ids.filter((id) => !this.#located.has(id)).slice(0, MOST_LOCATED);
+    for (const id of asked) {
+      this.#located.add(id);
+      void this.#locateOne(id);
+    }
+  }
+
+  async #locateOne(probe: string): Promise<void> {
+    try {
+      this.#apply({ kind: 'shown', detail: await this.call('probe.show', { probe }) });
+    } catch (problem) {
+      console.warn(`where probe ${probe} is was not told:`, messageOf(problem)); // it is shown where it was asked for
+    }
   }
 
   /** Opens a snapshot by its id, or closes it. */

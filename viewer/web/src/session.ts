@@ -51,6 +51,8 @@ export class Session {
   readonly awaited = signal<Awaited>(null);
   readonly stopped = computed(() => this.stops.value.size > 0);
   readonly driving: Driving;
+  /** What the next session, or the one that is open, is called; people find it by that later. */
+  readonly name = signal('');
 
   #id: string | null = null;
   #boot: string | null = null;
@@ -85,7 +87,8 @@ export class Session {
     this.why.value = '';
     this.#early = [];
     try {
-      const state = await this.call('session.open', { process: this.process });
+      const name = this.name.value.trim();
+      const state = await this.call('session.open', { process: this.process, ...(name === '' ? {} : { name }) });
       this.#id = state.session;
       this.#boot = state.boot;
       const stops = state.stops.map((body) => dap.stoppedBody(body, 'stops'));
@@ -149,6 +152,7 @@ export class Session {
     if (event.session !== null && event.session !== this.#id) return;
     switch (event.type) {
       case 'dap':
+      case 'output':
         return this.#handleDap(event.message.event, event.message.body);
       case 'process_ended':
         return this.#forget(CLOSED.process_ended);

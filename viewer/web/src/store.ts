@@ -6,7 +6,7 @@
 import { computed, signal, type ReadonlySignal } from '@preact/signals';
 import { readEach } from './shape';
 import * as wire from './wire';
-import { describe } from './timeline';
+import { describe, describeGap } from './timeline';
 
 export interface Sample {
   readonly time: number;
@@ -30,6 +30,8 @@ export interface Fleet {
   readonly latest: ReadonlyMap<string, wire.Metrics>;
   readonly timeline: readonly Entry[];
   readonly bus: wire.BusState;
+  /** Whether what happens is remembered. */
+  readonly history: wire.StoreStatus;
   readonly me: wire.Welcome | null;
   /** False until the broker has told what there is, and again while the line is lost. */
   readonly live: boolean;
@@ -44,7 +46,8 @@ export type Message =
   | { readonly kind: 'event'; readonly item: wire.AnyEvent }
   | { readonly kind: 'metrics'; readonly item: wire.Metrics }
   | { readonly kind: 'gap'; readonly gap: wire.Gap; readonly time: number }
-  | { readonly kind: 'bus'; readonly bus: wire.BusState };
+  | { readonly kind: 'bus'; readonly bus: wire.BusState }
+  | { readonly kind: 'history'; readonly history: wire.StoreStatus };
 
 export const SAMPLES = 300;
 export const ENTRIES = 500;
@@ -57,6 +60,7 @@ export const nothing: Fleet = {
   latest: new Map(),
   timeline: [],
   bus: 'up',
+  history: { store: 'none', problem: '' },
   me: null,
   live: false,
   entries: 0,
@@ -67,7 +71,7 @@ export function fold(fleet: Fleet, message: Message): Fleet {
     case 'offline':
       return { ...fleet, live: false };
     case 'welcome':
-      return { ...fleet, me: message.me, bus: message.me.bus };
+      return { ...fleet, me: message.me, bus: message.me.bus, history: welcomed(fleet.history, message.me.store) };
     case 'listed': {
       const processes = new Map(message.processes.map((presence) => [presence.process, presence]));
       const known = <T>(all: ReadonlyMap<string, T>) => new Map([...all].filter(([name]) => processes.has(name)));
@@ -82,14 +86,19 @@ export function fold(fleet: Fleet, message: Message): Fleet {
     case 'metrics':
       return withMetrics(fleet, message.item);
     case 'gap': {
-      const { process, first, last } = message.gap;
-      const text = `${last - first + 1} events did not reach this page`;
-      return withEntry(fleet, { time: message.time, process, kind: 'gap', text });
+      const { process } = message.gap;
+      return withEntry(fleet, { time: message.time, process, kind: 'gap', text: describeGap(message.gap) });
     }
     case 'bus':
       return { ...fleet, bus: message.bus };
+    case 'history':
+      return { ...fleet, history: message.history };
   }
 }
+
+/** What its problem is, only `store` tells. */
+const welcomed = (before: wire.StoreStatus, store: wire.StoreState): wire.StoreStatus =>
+  store === before.store ? before : { store, problem: '' };
 
 function withPresence(fleet: Fleet, presence: wire.Presence): Fleet {
   const known = fleet.processes.get(presence.process);
@@ -158,6 +167,8 @@ export function read(method: string, params: unknown, now: number): Message[] {
       return [{ kind: 'gap', gap: wire.gap(params, method), time: now }];
     case 'bus':
       return [{ kind: 'bus', bus: wire.busStatus(params, method).bus }];
+    case 'store':
+      return [{ kind: 'history', history: wire.storeStatus(params, method) }];
     default:
       return []; // of a newer broker, or somebody else's
   }
@@ -169,6 +180,7 @@ export class Store {
   readonly processes = computed(() => this.#fleet.value.processes);
   readonly timeline = computed(() => this.#fleet.value.timeline);
   readonly bus = computed(() => this.#fleet.value.bus);
+  readonly history = computed(() => this.#fleet.value.history);
   readonly me = computed(() => this.#fleet.value.me);
   readonly live = computed(() => this.#fleet.value.live);
 

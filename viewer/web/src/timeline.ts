@@ -5,10 +5,10 @@ import { stoppedBody } from './dap';
 import { baseName } from './format';
 import { list, number, object, readOr, text } from './shape';
 import type { Entry } from './store';
-import type { AnyEvent, EventOf } from './wire';
+import type { AnyEvent, EventOf, Gap } from './wire';
 import { value } from './wire_probes';
 
-const CLOSED = {
+export const CLOSED = {
   viewer_left: '',
   broker_lost: ': its broker was lost',
   bus_lost: ': the bus was lost',
@@ -43,7 +43,7 @@ export function describe(event: AnyEvent): Omit<Entry, 'key'> | null {
     case 'process_ended':
       return entry('process', event.exit.message);
     case 'session_opened':
-      return entry('session', `${event.viewer} began to debug`);
+      return entry('session', `${event.viewer} began to debug${event.name === '' ? '' : `: ${event.name}`}`);
     case 'session_closed':
       return entry('session', `${event.viewer} stopped debugging${CLOSED[event.reason]}`);
     case 'debugger_attached':
@@ -58,8 +58,14 @@ export function describe(event: AnyEvent): Omit<Entry, 'key'> | null {
       return event.state === 'lapsed' ? entry('run', 'nobody stayed: runs on, and breakpoints sleep') : null;
     case 'breakpoints_changed':
       return null; // the source shows them
+    case 'output':
+      return null; // the console shows it
     case 'dap':
       return describeDap(event, entry);
+    case 'stop_located': {
+      const at = event.path === null ? '' : ` at ${baseName(event.path)}:${event.line}`;
+      return entry('stop', `stands${at}${event.function === '' ? '' : ` in ${event.function}`}`);
+    }
     case 'probe_changed': {
       const { title, id, state, message } = event.status;
       const told = entry('probe', `probe ${title || id} ${BECAME[state]}${message === '' ? '' : `: ${message}`}`);
@@ -69,6 +75,22 @@ export function describe(event: AnyEvent): Omit<Entry, 'key'> | null {
     case 'probe_logged':
     case 'watch_changed':
       return { ...entry('probe', describeResult(event)), subject: event.probe };
+  }
+}
+
+/** What a viewer will not get, and why. */
+export function describeGap({ first, last, reason }: Gap): string {
+  const count = last - first + 1;
+  const [events, are] = count === 1 ? ['event', 'is'] : ['events', 'are'];
+  switch (reason) {
+    case 'slow_viewer':
+      return `${count} ${events} left out: this page read too slowly`;
+    case 'bus':
+      return `${count} ${events} did not reach the broker`;
+    case 'lost':
+      return `${count} ${events} ${are} lost: nobody has them any more`;
+    case 'too_many':
+      return `${count} ${events} not told again, they were too many; the history may have them`;
   }
 }
 

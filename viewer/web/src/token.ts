@@ -2,13 +2,14 @@
  *  from there to the tab's session storage, so that it is in no history and in no copied address. */
 
 const KEY = 'sonde.token';
+const FIELD = 'token=';
 
 /** Takes `token` out of a fragment. Returns the token and the fragment that is left. */
 export function splitFragment(hash: string): { token: string | null; rest: string } {
-  const fields = new URLSearchParams(hash.replace(/^#/, ''));
-  const token = fields.get('token');
-  fields.delete('token');
-  return { token, rest: fields.size > 0 ? `#${fields}` : '' };
+  const fields = hash.replace(/^#/, '').split('&');
+  const given = fields.find((field) => field.startsWith(FIELD));
+  const rest = fields.filter((field) => !field.startsWith(FIELD)).join('&');
+  return { token: given?.slice(FIELD.length) ?? null, rest: rest === '' ? '' : `#${rest}` };
 }
 
 export function takeToken(window: Window): string | null {

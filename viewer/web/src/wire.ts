@@ -2,7 +2,13 @@
  *  the golden files of `tests/wire/golden` hold both to it. Times are seconds since the epoch, sizes bytes. */
 
 import { anything, dictionary, flag, list, number, object, oneOf, or, tagged, text, type Of } from './shape';
+import { eventPage, fleetReport, sessionDetail, sessionPage, storeState } from './wire_history';
 import { PROBE_EVENTS, probeDetail, probeInfo, probeList, probeResults } from './wire_probes';
+import { breakpointSet, lease, leaseState, seat, seatState, sessionInfo, sessionState } from './wire_sessions';
+
+export * from './wire_history';
+export * from './wire_metrics';
+export * from './wire_sessions';
 
 export const SUBPROTOCOL = 'sonde.v1';
 export const BEARER_SUBPROTOCOL_PREFIX = 'sonde.bearer.';
@@ -23,8 +29,6 @@ const exit = object({
   signal: or(text, null),
 });
 export type Exit = Of<typeof exit>;
-
-const sessionInfo = object({ session: text, viewer: text, opened: number });
 
 export const presence = object({
   process: text,
@@ -50,15 +54,6 @@ export const presence = object({
 });
 export type Presence = Of<typeof presence>;
 
-const lease = object({ left: number, length: number });
-export type WireLease = Of<typeof lease>;
-
-/** The breakpoints are DAP's; whoever shows them reads them. */
-const breakpointSet = object({ owner: text, breakpoints: list(anything), path: or(text, null) });
-export type BreakpointSet = Of<typeof breakpointSet>;
-
-const seat = { driver: or(text, null), viewer: or(text, null), asking: or(list(text), []) };
-
 const dapEvent = object({ type: oneOf('event'), event: text, body: or(anything, {}) });
 
 const event = {
@@ -73,7 +68,12 @@ const snapshotTaken = object({ ...event, ...PROBE_EVENTS.snapshot_taken });
 export const anyEvent = tagged({
   process_started: object({ ...event, pid: number }),
   process_ended: object({ ...event, exit }),
-  session_opened: object({ ...event, viewer: text }),
+  session_opened: object({
+    ...event,
+    viewer: text,
+    name: or(text, ''),
+    metadata: or(dictionary(text), {}),
+  }),
   session_closed: object({
     ...event,
     viewer: text,
@@ -97,6 +97,15 @@ export const anyEvent = tagged({
   }),
   breakpoints_changed: object({ ...event, breakpoints: breakpointSet }),
   dap: object({ ...event, message: dapEvent }),
+  stop_located: object({
+    ...event,
+    thread: number,
+    reason: text,
+    line: number,
+    function: text,
+    path: or(text, null),
+  }),
+  output: object({ ...event, message: dapEvent }),
   probe_changed: object({ ...event, ...PROBE_EVENTS.probe_changed }),
   snapshot_taken: snapshotTaken,
   probe_logged: object({ ...event, ...PROBE_EVENTS.probe_logged }),
@@ -104,49 +113,6 @@ export const anyEvent = tagged({
 });
 export type AnyEvent = Of<typeof anyEvent>;
 export type EventOf<T extends AnyEvent['type']> = AnyEvent & { type: T };
-
-const duration = object({ average: number, least: number, most: number, p50: number, p90: number, p99: number });
-
-const counts = object({
-  ended: or(number, 0),
-  errors: or(number, 0),
-  cancelled: or(number, 0),
-  scope_errors: or(number, 0),
-  success_rate: or(number, null),
-  error_rate: or(number, null),
-  duration: or(duration, null),
-});
-export type Counts = Of<typeof counts>;
-
-const operation = object({
-  name: text,
-  active: or(number, 0),
-  total: counts,
-  last_minute: counts,
-  error_types: or(dictionary(number), {}),
-});
-export type Operation = Of<typeof operation>;
-
-export const metrics = object({
-  process: text,
-  boot: text,
-  time: number,
-  cpu_percent: or(number, null),
-  memory_rss: or(number, null),
-  threads: or(number, null),
-  open_fds: or(number, null),
-  context_switches_voluntary: or(number, null),
-  context_switches_involuntary: or(number, null),
-  children: or(number, null),
-  gc_collections: or(number, null),
-  gc_collected: or(number, null),
-  gc_uncollectable: or(number, null),
-  event_loop_lag: or(number, null),
-  operations: or(list(operation), []),
-  operations_dropped: or(number, 0),
-  unavailable: or(dictionary(text), {}),
-});
-export type Metrics = Of<typeof metrics>;
 
 const busState = oneOf('up', 'down');
 export type BusState = Of<typeof busState>;
@@ -159,10 +125,17 @@ export const welcome = object({
   selectors: list(text),
   expires: number,
   bus: or(busState, 'up' as const),
+  store: or(storeState, 'none' as const),
 });
 export type Welcome = Of<typeof welcome>;
 
-export const gap = object({ process: text, boot: text, first: number, last: number });
+export const gap = object({
+  process: text,
+  boot: text,
+  first: number,
+  last: number,
+  reason: or(oneOf('slow_viewer', 'bus', 'lost', 'too_many'), 'bus' as const),
+});
 export type Gap = Of<typeof gap>;
 
 export const busStatus = object({ bus: busState });
@@ -175,28 +148,6 @@ export const metricItems = object({ metrics: list(anything) });
 const subscribed = object({ subscription: number });
 const done = object({});
 const processList = object({ processes: list(presence) });
-
-export const sessionState = object({
-  session: text,
-  process: text,
-  boot: text,
-  capabilities: anything,
-  stops: or(list(anything), []),
-  sessions: or(list(sessionInfo), []),
-  threads: or(list(anything), []),
-  breakpoints: or(list(breakpointSet), []),
-  driver: or(text, null),
-  asking: or(list(text), []),
-  lease: or(lease, null),
-  asleep: or(flag, false),
-});
-export type SessionState = Of<typeof sessionState>;
-
-const leaseState = object({ lease: or(lease, null), renewed: or(flag, false) });
-export type LeaseState = Of<typeof leaseState>;
-
-const seatState = object(seat);
-export type SeatState = Of<typeof seatState>;
 
 const stackFrame = object({ path: text, line: number, function: text, text: or(text, '') });
 export const stacks = object({
@@ -308,6 +259,10 @@ export const METHODS = {
   'probe.show': probeDetail,
   'probe.remove': done,
   'probe.results': probeResults,
+  'history.events': eventPage,
+  'history.sessions': sessionPage,
+  'history.session': sessionDetail,
+  'fleet.report': fleetReport,
   'snapshot.read': tagged({ snapshot_taken: snapshotTaken }),
   dap: dapResponse,
 } as const;

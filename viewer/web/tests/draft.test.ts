@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { fresh, Incomplete, marked, specOf, type Draft } from '../src/draft';
+import { fresh, marked, specOf, type Draft } from '../src/draft';
+import { Incomplete } from '../src/written';
 
 const draft = (more: Partial<Draft> = {}): Draft => ({ ...fresh('shop/worker.py:33', 'a/b/*'), text: 'n={n}', ...more });
 
@@ -41,10 +42,32 @@ test.each([
   [draft({ kind: 'watch', text: '' }), 'text'],
   [draft({ canaries: '0' }), 'canaries'],
   [draft({ hits: 'many' }), 'hits'],
+  [draft({ hits: '1.5' }), 'hits'],
+  [draft({ canaries: '10001' }), 'canaries'],
+  [draft({ limits: { rate: '0' } }), 'rate'],
+  [draft({ limits: { depth: '11' } }), 'depth'],
   [draft({ labels: 'version' }), 'labels'],
   [draft({ labels: '=1' }), 'labels'],
 ])('what is missing is named: %#', (given, field) => {
   expect(() => specOf(given)).toThrow(expect.objectContaining({ field, name: 'Error' }) as Incomplete);
+});
+
+test('a name, limits, and values by their own repr are asked for where they are written', () => {
+  const limits = { rate: ' 2.5', burst: '9', sample: '10', depth: '0', seconds: '20', frames: '7', items: ' ' };
+  const given = draft({ kind: 'snapshot', text: '', name: ' slow ', limits, reprs: true });
+  expect(specOf(given)).toMatchObject({
+    name: 'slow',
+    rate: 2.5,
+    burst: 9,
+    sample: 0.1,
+    calls_user_code: true,
+    capture: { depth: 0, seconds: 0.02, frames: 7 },
+  });
+  expect(specOf({ ...given, kind: 'log', text: 'x' })).toMatchObject({ capture: { depth: 0 } });
+  const counted = specOf({ ...given, kind: 'counter' });
+  expect(counted).toMatchObject({ rate: 2.5 });
+  expect(Object.keys(counted)).not.toContain('capture');
+  expect(Object.keys(counted)).not.toContain('calls_user_code');
 });
 
 describe('the offending part of a refusal is found', () => {

@@ -58,6 +58,31 @@ export const dapEvent = (event: string, body: unknown, session: string | null = 
   message: { type: 'event', event, body },
 });
 
+export const output = (text: string, category = 'stdout'): AnyEvent => ({
+  ...common,
+  type: 'output',
+  message: { type: 'event', event: 'output', body: { category, output: text } },
+});
+
+export const stopLocated = (path: string | null, line: number, thread = 1, reason = 'step'): AnyEvent => ({
+  ...common,
+  type: 'stop_located',
+  thread,
+  reason,
+  line,
+  function: 'total',
+  path,
+});
+
+export const sessionOpened = (session: string, viewer: string, name = ''): AnyEvent => ({
+  ...common,
+  type: 'session_opened',
+  session,
+  viewer,
+  name,
+  metadata: {},
+});
+
 export const sessionClosed = (
   session: string,
   reason: (AnyEvent & { type: 'session_closed' })['reason'],

@@ -10,8 +10,11 @@ import { presence } from './given';
 describe('the place as a link', () => {
   test.each([
     nowhere,
-    { process: 'prod/shop/shop-1', file: '/app/a b#c.py', line: 7, probe: null, snapshot: '0f1e2d3c4b5a-42', filter: 'state:paused host:web&1' },
-    { process: 'prod/shop/shop-1', file: 'C:\\app\\main.py', line: null, probe: 'k7q2m5xw3a', snapshot: null, filter: '' },
+    { ...nowhere, process: 'prod/shop/shop-1', file: '/app/a b#c.py', line: 7, snapshot: '0f1e2d3c4b5a-42', filter: 'state:paused host:web&1' },
+    { ...nowhere, process: 'prod/shop/shop-1', file: 'C:\\app\\main.py', probe: 'k7q2m5xw3a' },
+    { ...nowhere, past: true },
+    { ...nowhere, past: true, process: 'prod/shop/shop-1', filter: 'a b' },
+    { ...nowhere, past: true, session: 's-0%1', step: 12, process: 'prod/shop/shop-1' },
   ])('%# survives the way there and back', (place) => {
     expect(readPlace(writePlace(place))).toEqual(place);
   });
@@ -19,6 +22,7 @@ describe('the place as a link', () => {
   test('is readable', () => {
     const place = { ...nowhere, process: 'prod/shop/shop-1', file: '/app/main.py', line: 7 };
     expect(writePlace(place)).toBe('#p=prod/shop/shop-1&f=/app/main.py:7');
+    expect(writePlace({ ...nowhere, past: true, session: 'b89cc4', step: 12 })).toBe('#/history/b89cc4?step=12');
   });
 });
 
@@ -39,8 +43,12 @@ describe('the token', () => {
     expect(isToken('eyJ.a-b_c.d')).toBe(true);
   });
 
+  test('leaves a link into the history whole', () => {
+    expect(splitFragment('#token=abc&/history/s1?step=2')).toEqual({ token: 'abc', rest: '#/history/s1?step=2' });
+  });
+
   test('without one, the fragment is untouched', () => {
-    expect(splitFragment('#p=a/b/c')).toEqual({ token: null, rest: '#p=a%2Fb%2Fc' });
+    expect(splitFragment('#p=a/b/c')).toEqual({ token: null, rest: '#p=a/b/c' });
   });
 });
 

@@ -168,6 +168,38 @@ test('a refusal is the broker’s sentence, with the offending part marked, and 
   expect(text.value).toBe('x{f(x)}');
 });
 
+test('limits are folded away, show what is usual, and open where one of them is wrong', async () => {
+  await row();
+  shown.page.probing.draft.value = { ...fresh('/app/main.py:7', 'a/b/c'), kind: 'snapshot' };
+  const dialog = within(await screen.findByRole('dialog', { name: 'Add a probe' }));
+  const [limits, capture] = [...document.querySelectorAll('details')];
+  expect([limits?.open, capture?.open]).toEqual([false, false]);
+  expect(capture?.textContent).toContain('as usual');
+  const depth = dialog.getByLabelText<HTMLInputElement>('Depth');
+  expect([depth.placeholder, dialog.getByLabelText<HTMLInputElement>('Hits a second').placeholder]).toEqual(['3', '1']);
+  fireEvent.input(depth, { target: { value: '11' } });
+  fireEvent.input(dialog.getByLabelText('Name'), { target: { value: 'slow' } });
+  await waitFor(() => expect([limits, capture].map((fold) => fold?.textContent?.includes('1 given'))).toEqual([true, true]));
+  fireEvent.click(dialog.getByRole('button', { name: 'Add probe' }));
+  expect((await dialog.findByRole('alert')).textContent).toContain('Depth: write a whole number from 0 to 10, or nothing.');
+  expect([limits?.open, capture?.open, document.activeElement === depth]).toEqual([false, true, true]);
+  expect(depth.getAttribute('aria-invalid')).toBe('true');
+  expect(dialog.queryByLabelText(/__repr__/)).toBeNull(); // the token lacks execute
+  fireEvent.input(depth, { target: { value: '1' } });
+  fireEvent.click(dialog.getByRole('button', { name: 'Add probe' }));
+  await waitFor(() => expect(shown.asked('probe.add')[0]?.params).toMatchObject({ probe: { name: 'slow', capture: { depth: 1 } } }));
+});
+
+test('what only counts takes no values, and says that nothing limits it', async () => {
+  await row();
+  shown.page.probing.draft.value = { ...fresh('/app/main.py:7', 'a/b/c'), kind: 'timer' };
+  const dialog = within(await screen.findByRole('dialog', { name: 'Add a probe' }));
+  expect(document.querySelectorAll('details')).toHaveLength(1);
+  for (const label of ['Hits each, at most', 'Hits a second', 'At once']) {
+    expect(dialog.getByLabelText<HTMLInputElement>(label).placeholder).toBe('no limit');
+  }
+});
+
 test('a snapshot opens as a stack with its locals, which are a tree', async () => {
   const order = { type: 'Order', fields: [[HOSTILE, int(12)], ['card', { type: 'str', redacted: true }]] };
   const taken = snapshotTaken([['order', order]]);

@@ -112,8 +112,30 @@ describe('in words', () => {
     expect(isFile('shop/worker.py', '/app/shop/worker.py')).toBe(true);
     expect(isFile('worker.py', '/app/coworker.py')).toBe(false);
     const known = [probeInfo(), probeInfo('b', { kind: { type: 'counter', expression: null } }), { ...probeInfo('c'), state: 'removed' } as const];
-    expect([...onLines(known, presence('a/b/c'), '/app/main.py')]).toEqual([[3, 'Log probe of ana: n={n}\nCount probe of ana']]);
-    expect(onLines(known, presence('a/x/c'), '/app/main.py').size).toBe(0);
+    expect([...onLines(known, presence('a/b/c'), '/app/main.py', new Map())]).toEqual([[3, 'Log probe of ana: n={n}\nCount probe of ana']]);
+    expect(onLines(known, presence('a/x/c'), '/app/main.py', new Map()).size).toBe(0);
+  });
+
+  test('a probe is shown on the line that a process uses, which says which one was asked for', () => {
+    const at = (...lines: number[]) => ({ places: lines.map((line) => ({ path: '/app/main.py', line, function: 'f' })) });
+    const shown = (probes: Probes) => [...onLines(probes.known.values(), presence('a/b/c'), '/app/main.py', probes.moved)];
+    const processes = [
+      { process: 'a/b/c', status: probeStatus('active', at(5, 9)) },
+      { process: 'a/b/d', status: probeStatus('active', at(3)) },
+    ];
+    const told: Message[] = [
+      { kind: 'listed', probes: [probeInfo()] },
+      { kind: 'shown', detail: { info: probeInfo(), processes } },
+    ];
+    expect(shown(after(...told))).toEqual([[5, 'Log probe of ana: n={n} (asked 3, used 5)']]);
+    expect([...(after(...told).moved.get(PROBE)?.keys() ?? [])]).toEqual(['a/b/c']);
+    const event = (lines: number[]): Message => ({ kind: 'event', event: probeChanged(probeStatus('active', at(...lines))) });
+    expect(shown(after(...told, event([7])))[0]?.[0]).toBe(7);
+    expect(shown(after(...told, event([9, 3])))).toEqual([[3, 'Log probe of ana: n={n}']]);
+    expect(shown(after(...told, event([])))).toEqual([[3, 'Log probe of ana: n={n}']]);
+    expect(after(...told, { kind: 'changed', info: { ...probeInfo(), state: 'removed' } }).moved.size).toBe(0);
+    expect(after(...told, { kind: 'listed', probes: [probeInfo()] }).moved.size).toBe(0);
+    expect(after(event([7])).moved.size).toBe(0);
   });
 
   test('events are a sentence each', () => {

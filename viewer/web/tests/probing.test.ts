@@ -111,6 +111,19 @@ test('without the scope for it, what a probe has brought is not asked for', asyn
   expect(far.asked).toEqual([`probe.show {"probe":"${PROBE}"}`]);
 });
 
+test('where a probe is, is asked once, and again after the page was away', async () => {
+  await probing.list();
+  probing.locate([PROBE, 'b']);
+  probing.locate([PROBE]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(shows()).toBe(2);
+  expect(probing.followed.value).toBeNull();
+  await probing.list();
+  probing.locate([PROBE]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(shows()).toBe(3);
+});
+
 test('whose probe it is', async () => {
   await probing.list();
   expect(probing.isBy('ana', PROBE)).toBe(true);

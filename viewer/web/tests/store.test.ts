@@ -68,12 +68,12 @@ test('the timeline tells who stopped, and is silent about output', () => {
     { kind: 'event', item: dapEvent('output', { output: 'x' }) },
     { kind: 'event', item: dapEvent('stopped', { reason: 'exception', text: 'ValueError' }) },
     { kind: 'event', item: sessionClosed('s', 'bus_lost') },
-    { kind: 'gap', gap: { process: 'a/b/c', boot: 'x', first: 5, last: 6 }, time: 9 },
+    { kind: 'gap', gap: { process: 'a/b/c', boot: 'x', first: 5, last: 6, reason: 'lost' }, time: 9 },
   );
   expect(fleet.timeline.map((entry) => entry.text)).toEqual([
     'stopped: exception, ValueError',
     'ana stopped debugging: the bus was lost',
-    '2 events did not reach this page',
+    '2 events are lost: nobody has them any more',
   ]);
 });
 

@@ -18,6 +18,7 @@ const NOTIFICATIONS: Record<string, Reader<unknown>> = {
   metrics: wire.metricItems,
   gap: wire.gap,
   bus: wire.busStatus,
+  store: wire.storeStatus,
   probes: probes.probeItems,
 };
 

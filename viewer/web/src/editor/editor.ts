@@ -14,7 +14,15 @@ import { EditorState } from '@codemirror/state';
 import { drawSelection, EditorView, highlightActiveLine, keymap } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { Breakpoints } from '../breakpoints';
-import { breakpointGutter, setBreakpoints, setOthers, setProbes, type Others, type ProbeTitles } from './gutter';
+import {
+  breakpointGutter,
+  setBreakpoints,
+  setOthers,
+  setProbes,
+  type LineActs,
+  type Others,
+  type ProbeTitles,
+} from './gutter';
 import { setSpot, spotField, type Spot } from './values';
 
 const look = EditorView.theme({
@@ -36,10 +44,11 @@ const look = EditorView.theme({
   '.cm-line.spot.caller': { backgroundColor: 'var(--caller)' },
   '.cm-line.spot.taken': { backgroundColor: 'var(--accent-ground)' },
   '.values': { marginInlineStart: '28px', color: 'var(--dim)', fontStyle: 'italic' },
-  '.breakpoints .cm-gutterElement': { width: '26px', padding: '0 0 0 4px', cursor: 'pointer' },
+  '.breakpoints .cm-gutterElement': { width: '26px', padding: '0 0 0 4px' },
+  '.breakpoints .live': { cursor: 'pointer' },
   '.cell': { height: '100%', display: 'grid', placeItems: 'center start', paddingInlineStart: '2px' },
   '.cell::before': { content: '""', width: '10px', height: '10px', borderRadius: '50%', boxSizing: 'border-box' },
-  '.cell.none:hover::before': { backgroundColor: 'var(--breakpoint)', opacity: '0.35' },
+  '.cell.live.none:hover::before': { backgroundColor: 'var(--breakpoint)', opacity: '0.35' },
   '.cell.set::before': { backgroundColor: 'var(--breakpoint)' },
   '.cell.pending::before': { backgroundColor: 'var(--breakpoint)', opacity: '0.5' },
   '.cell.unset::before': { border: '2px solid var(--dim)' },
@@ -74,15 +83,8 @@ const colours = HighlightStyle.define([
 export class Editor {
   readonly #view: EditorView;
 
-  /** `onToggle` gets the number of the line whose breakpoint somebody sets or takes away, `onProbe` of that where
-   *  somebody wants to look without stopping. */
-  constructor(
-    host: HTMLElement,
-    text: string,
-    label: string,
-    readonly onToggle: (line: number) => void,
-    readonly onProbe: (line: number) => void,
-  ) {
+  /** `acts` is null where nothing can be set, as in a recording. */
+  constructor(host: HTMLElement, text: string, label: string, acts: LineActs | null) {
     const root = host.shadowRoot ?? host.attachShadow({ mode: 'open' });
     this.#view = new EditorView({
       root,
@@ -92,7 +94,7 @@ export class Editor {
         extensions: [
           EditorState.readOnly.of(true), // still with a cursor, so that the keyboard reaches every line
           EditorView.contentAttributes.of({ 'aria-label': label, 'aria-readonly': 'true', spellcheck: 'false' }),
-          breakpointGutter(onToggle, onProbe),
+          breakpointGutter(acts),
           codeFolding(),
           foldGutter(),
           spotField,
@@ -101,8 +103,12 @@ export class Editor {
           highlightSelectionMatches(),
           search({ top: true }),
           keymap.of([
-            { key: 'F9', run: () => this.#atCursor(onToggle) },
-            { key: 'Ctrl-Shift-F9', run: () => this.#atCursor(onProbe) },
+            ...(acts === null
+              ? []
+              : [
+                  { key: 'F9', run: () => this.#atCursor(acts.toggle) },
+                  { key: 'Ctrl-Shift-F9', run: () => this.#atCursor(acts.probe) },
+                ]),
             ...searchKeymap,
           ]),
           /\.pyi?$|^<|^[^.]*$/.test(label) ? new LanguageSupport(pythonLanguage) : [],
@@ -112,7 +118,7 @@ export class Editor {
       }),
     });
     const { dom } = this.#view;
-    dom.querySelector('.cm-gutters')?.removeAttribute('aria-hidden'); // ours can be operated
+    dom.querySelector('.cm-gutters')?.removeAttribute('aria-hidden'); // ours says something
     for (const gutter of dom.querySelectorAll('.cm-lineNumbers, .cm-foldGutter')) {
       gutter.setAttribute('aria-hidden', 'true');
     }

@@ -1,5 +1,5 @@
-/** The breakpoint gutter: one cell for every line, which is a checkbox to assistive technology. A line with a probe has a
- *  diamond too. */
+/** The breakpoint gutter: one cell for every line, which is a checkbox to assistive technology, or a mark where nothing can
+ *  be set. A line with a probe has a diamond too. */
 
 import { RangeSet, StateEffect, StateField } from '@codemirror/state';
 import { EditorView, gutter, GutterMarker, lineNumbers } from '@codemirror/view';
@@ -13,6 +13,14 @@ export const setOthers = StateEffect.define<Others>();
 /** What the probes on a line are, by line. */
 export type ProbeTitles = ReadonlyMap<number, string>;
 export const setProbes = StateEffect.define<ProbeTitles>();
+
+/** What one can do at a line; both get its number. */
+export interface LineActs {
+  /** Sets its breakpoint or takes it away. */
+  readonly toggle: (line: number) => void;
+  /** Looks there without stopping. */
+  readonly probe: (line: number) => void;
+}
 
 const breakpointsByLine = StateField.define<ReadonlyMap<number, Breakpoint>>({
   create: () => new Map(),
@@ -43,6 +51,7 @@ class Cell extends GutterMarker {
     readonly breakpoint: Breakpoint | undefined,
     readonly others: string | undefined,
     readonly probes: string | undefined,
+    readonly live: boolean,
   ) {
     super();
   }
@@ -60,8 +69,11 @@ class Cell extends GutterMarker {
     const cell = document.createElement('div');
     const theirs = this.others === undefined ? '' : this.breakpoint === undefined ? 'others' : 'also';
     cell.className = `cell ${this.breakpoint?.state ?? 'none'} ${theirs} ${this.probes === undefined ? '' : 'probed'}`;
+    const named = `Breakpoint line ${this.line}`;
+    if (!this.live) return recorded(cell, this.breakpoint === undefined && theirs === '' ? null : named, this.others);
+    cell.classList.add('live');
     cell.setAttribute('role', 'checkbox');
-    cell.setAttribute('aria-label', `Breakpoint line ${this.line}`);
+    cell.setAttribute('aria-label', named);
     cell.setAttribute('aria-checked', String(this.breakpoint !== undefined));
     cell.title = [
       explain(this.line, this.breakpoint),
@@ -72,6 +84,15 @@ class Cell extends GutterMarker {
     cell.tabIndex = -1;
     return cell;
   }
+}
+
+/** A cell that only shows. */
+function recorded(cell: HTMLElement, named: string | null, others: string | undefined): HTMLElement {
+  if (named === null) return cell;
+  cell.setAttribute('role', 'img');
+  cell.setAttribute('aria-label', named);
+  cell.title = others === undefined ? named : `${named}, of ${others}`;
+  return cell;
 }
 
 function explain(line: number, breakpoint: Breakpoint | undefined): string {
@@ -85,12 +106,15 @@ function explain(line: number, breakpoint: Breakpoint | undefined): string {
   return `${moved}${condition}${breakpoint.message || state}`;
 }
 
-/** Both get the number of the line: of a click, and of a right click. */
-export function breakpointGutter(onToggle: (line: number) => void, onProbe: (line: number) => void) {
-  const toggle = (view: EditorView, from: number) => onToggle(view.state.doc.lineAt(from).number);
+/** A click sets a breakpoint, a right click looks without stopping. */
+export function breakpointGutter(acts: LineActs | null) {
+  const toggle = (view: EditorView, from: number) => {
+    acts?.toggle(view.state.doc.lineAt(from).number);
+    return acts !== null;
+  };
   const contextmenu = (view: EditorView, block: { from: number }) => {
-    onProbe(view.state.doc.lineAt(block.from).number);
-    return true;
+    acts?.probe(view.state.doc.lineAt(block.from).number);
+    return acts !== null;
   };
   const watched = [breakpointsByLine, othersByLine, probesByLine] as const;
   return [
@@ -107,22 +131,19 @@ export function breakpointGutter(onToggle: (line: number) => void, onProbe: (lin
           state.field(breakpointsByLine).get(line),
           state.field(othersByLine).get(line),
           state.field(probesByLine).get(line),
+          acts !== null,
         );
       },
       lineMarkerChange: ({ startState, state }) =>
         watched.some((field: StateField<unknown>) => startState.field(field) !== state.field(field)),
       domEventHandlers: {
         contextmenu,
-        click: (view, block) => {
-          toggle(view, block.from);
-          return true;
-        },
+        click: (view, block) => toggle(view, block.from),
         keydown: (view, block, event) => {
           const { key } = event as KeyboardEvent;
           if (key !== 'Enter' && key !== ' ') return false;
           event.preventDefault();
-          toggle(view, block.from);
-          return true;
+          return toggle(view, block.from);
         },
       },
     }),

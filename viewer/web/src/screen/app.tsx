@@ -8,6 +8,7 @@ import { Bottom, Overview } from './bottom';
 import { Charts } from './charts';
 import { Screen } from './context';
 import { Help } from './help';
+import { History } from './history';
 import { NoProcess, NoSuchProcess } from './empty';
 import { Operations } from './operations';
 import { ProbeForm } from './probe_form';
@@ -26,7 +27,7 @@ export function App({ page, theme }: { page: Page; theme: Theme }) {
       const session = page.session.value;
       const busy = session !== null && (session.stopped.value || session.awaited.value !== null);
       const action = actionOf(event, busy, isTyping(event));
-      if (action === null) return;
+      if (action === null || (page.places.now.value.past && !IN_THE_PAST.has(action))) return;
       event.preventDefault();
       if (action === 'help') help.value = true;
       else perform(page, action);
@@ -48,9 +49,13 @@ export function App({ page, theme }: { page: Page; theme: Theme }) {
   );
 }
 
+/** What is not seen is not driven. */
+const IN_THE_PAST: ReadonlySet<Action> = new Set(['help', 'filter', 'leave']);
+
 function Chosen({ page }: { page: Page }) {
   const process = page.process.value;
   const presence = page.presence.value;
+  if (page.places.now.value.past) return <History />;
   if (process === null) {
     return (
       <main class="main overview">

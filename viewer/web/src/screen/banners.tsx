@@ -43,6 +43,12 @@ export function Banners() {
           The broker lost the bus. What you see is what was last known; commands will work again when it is back.
         </Banner>
       )}
+      {line.phase === 'online' && page.store.history.value.store === 'degraded' && (
+        <Banner tone="warn">
+          What happens is not being remembered: {page.store.history.value.problem || 'the history has failed'}. What you
+          see is live; the history goes on by itself when it can.
+        </Banner>
+      )}
       {line.phase === 'online' && <Expiry />}
     </div>
   );

@@ -13,7 +13,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['Ctrl+`', 'Console; Enter evaluates, Shift+Enter begins a line, Up and Down are its history'],
   ['/', 'Filter processes'],
   ['Arrows, j and k', 'Next and previous process, in the list'],
-  ['Esc', 'Back to all processes'],
+  ['Esc', 'One step back: from a recorded session to all, from the history to now, from a process to all'],
 ];
 
 export function Help({ open }: { open: Signal<boolean> }) {
@@ -44,6 +44,12 @@ export function Help({ open }: { open: Signal<boolean> }) {
       <p>
         A probe stops nothing either: it logs, counts, times, or takes a snapshot where the program passes, in as many
         processes as you say, until it expires. It holds a limit of hits, a rate and a budget of CPU, and says so.
+      </p>
+      <h2>What there was</h2>
+      <p>
+        History has the debug sessions and events that the broker remembers, if it keeps a history. A session can be
+        gone through step by step, and saved as a file. Give a session a name beside the buttons before it begins: you
+        find it by that.
       </p>
       <h2>Who drives, and for how long</h2>
       <p>

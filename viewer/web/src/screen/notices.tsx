@@ -27,6 +27,7 @@ export function Notices({ presence, session }: Props) {
       {phase === 'open' && online && (
         <div class="notice debugging">
           <strong>Debugging</strong>
+          {session.name.value.trim() !== '' && <span class="named">{session.name.value.trim()}</span>}
           <span role="status" title={names === '' ? undefined : `Together with ${names}`}>
             {session.stopped.value
               ? `${plural(session.stops.value.size, 'thread')} stopped`
@@ -50,7 +51,7 @@ export function Notices({ presence, session }: Props) {
       )}
       {phase === 'idle' && online && names !== '' && (
         <div class="notice others" role="status">
-          <span>
+          <span title={named(others)}>
             {names} {viewers.size > 1 ? 'debug' : 'debugs'} this process
             {driver !== undefined && `; ${driver.viewer} drives`}
             {presence.stopped_threads > 0 && `; ${plural(presence.stopped_threads, 'thread')} stopped`}.
@@ -90,5 +91,9 @@ function Ended({ presence }: { presence: Presence }) {
     </div>
   );
 }
+
+/** What sessions are called, of those that have a name. */
+const named = (sessions: Presence['sessions']): string | undefined =>
+  sessions.flatMap(({ viewer, name }) => (name === '' ? [] : [`${viewer}: ${name}`])).join('\n') || undefined;
 
 const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;

@@ -43,8 +43,10 @@ export function Followed({ info, process }: { info: ProbeInfo; process: string |
           {spec.target.canaries !== null && `, in ${spec.target.canaries} of them`}
         </span>
         {spec.max_hits !== null && <span>at most {spec.max_hits} hits a process</span>}
+        {spec.rate !== null && <span>at most {spec.rate} a second</span>}
         {spec.sample < 1 && <span>{Math.round(spec.sample * 1000) / 10}% of hits</span>}
         {spec.python && <span>any Python</span>}
+        {spec.calls_user_code && <span>by the program’s own __repr__</span>}
         <span>
           by {probe.creator} at {clock(probe.created)}
         </span>

@@ -1,11 +1,13 @@
 import { useSignal, type Signal } from '@preact/signals';
-import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { Incomplete, marked, specOf, TTLS, type Draft, type Marked } from '../draft';
+import { marked, specOf, TTLS, type Draft, type Field as FieldName, type Marked } from '../draft';
+import { usualHits } from '../limits';
 import { KINDS, reaches } from '../probes';
 import { levels } from '../roster';
 import { messageOf } from '../wire';
+import { Incomplete } from '../written';
 import { useScreen } from './context';
+import { Field, More } from './probe_limits';
 import { reach } from './probe_words';
 
 type KindName = keyof typeof KINDS;
@@ -52,14 +54,14 @@ function FormDialog({ begun, onClose }: { begun: Draft; onClose: () => void }) {
 }
 
 interface Complaint {
-  readonly field: keyof Draft | null;
+  readonly field: FieldName | null;
   readonly message: string;
   readonly marked: Marked | null;
 }
 
 function complaintOf(problem: unknown, draft: Draft): Complaint {
   const message = messageOf(problem);
-  if (problem instanceof Incomplete) return { field: problem.field, message, marked: null };
+  if (problem instanceof Incomplete) return { field: problem.field as FieldName, message, marked: null };
   const about = marked(message, draft);
   return { field: about?.field ?? null, message: about?.message ?? message, marked: about };
 }
@@ -68,10 +70,11 @@ function Form({ draft, onDone }: { draft: Signal<Draft>; onDone: () => void }) {
   const { page } = useScreen();
   const complaint = useSignal<Complaint | null>(null);
   const busy = useSignal(false);
+  const form = useRef<HTMLFormElement>(null);
   const now = draft.value;
   const change = (more: Partial<Draft>) => (draft.value = { ...draft.value, ...more });
   const about = ABOUT[now.kind];
-  const wrong = (field: keyof Draft) => complaint.value?.field === field;
+  const wrong = (field: FieldName) => complaint.value?.field === field;
 
   const add = async () => {
     busy.value = true;
@@ -82,6 +85,7 @@ function Form({ draft, onDone }: { draft: Signal<Draft>; onDone: () => void }) {
       page.places.follow(probe.id);
     } catch (problem) {
       complaint.value = complaintOf(problem, now);
+      show(form.current?.querySelector<HTMLElement>(`#probe-${complaint.value.field}`));
     } finally {
       busy.value = false;
     }
@@ -89,6 +93,7 @@ function Form({ draft, onDone }: { draft: Signal<Draft>; onDone: () => void }) {
 
   return (
     <form
+      ref={form}
       onSubmit={(event) => {
         event.preventDefault();
         void add();
@@ -194,13 +199,14 @@ function Form({ draft, onDone }: { draft: Signal<Draft>; onDone: () => void }) {
           <input
             id="probe-hits"
             inputMode="numeric"
-            placeholder="by its kind"
+            placeholder={String(usualHits(now.kind) ?? 'no limit')}
             value={now.hits}
             aria-invalid={wrong('hits')}
             onInput={(event) => change({ hits: event.currentTarget.value })}
           />
         </Field>
       </div>
+      <More draft={draft} wrong={wrong} />
       {page.may('execute') && (
         <label class="check">
           <input type="checkbox" checked={now.python} onChange={(event) => change({ python: event.currentTarget.checked })} />
@@ -220,13 +226,11 @@ function Form({ draft, onDone }: { draft: Signal<Draft>; onDone: () => void }) {
   );
 }
 
-function Field({ label, name, children }: { label: string; name: string; children: ComponentChildren }) {
-  return (
-    <div class="field">
-      <label for={`probe-${name}`}>{label}</label>
-      {children}
-    </div>
-  );
+/** The field that is wrong, also where it is folded away. */
+function show(field: HTMLElement | null | undefined): void {
+  const fold = field?.closest('details');
+  if (fold) fold.open = true;
+  field?.focus();
 }
 
 /** Which processes get it. */

@@ -8,6 +8,7 @@ import { readOr } from '../shape';
 import type { EventOf } from '../wire';
 import { captured, type Captured } from '../wire_probes';
 import { useScreen } from './context';
+import { save } from './saving';
 import { ValueTree } from './value_tree';
 
 /** The snapshot of the place: who took it where, its stack, and the locals of the chosen frame. */
@@ -114,14 +115,6 @@ function Snapshot({ taken, content, back }: Props) {
       </div>
     </section>
   );
-}
-
-function save(name: string, content: object): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 2)], { type: 'application/json' }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href)); // once the browser has taken it
 }
 
 function Frames({ content, at }: { content: Captured; at: Signal<number> }) {

@@ -1,10 +1,10 @@
-import { computed, effect, useSignal, type ReadonlySignal } from '@preact/signals';
+import { computed, effect, untracked, useSignal, type ReadonlySignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Editor } from '../editor/editor';
-import { inFile } from '../breakpoints';
+import { inFile as breakpointsIn } from '../breakpoints';
 import { othersIn } from '../company';
 import { fresh } from '../draft';
-import { onLines } from '../probes';
+import { inFile, onLines } from '../probes';
 import type { Session } from '../session';
 import type { Source, Presence } from '../wire';
 import { useScreen } from './context';
@@ -73,7 +73,7 @@ function Code({ source, presence, session }: Props & { source: Source }) {
     };
     const { probing } = page;
     const probe = (line: number) => (probing.draft.value = fresh(`${path}:${line}`, session.process));
-    const editor = new Editor(host.current, text, path, toggle, probe);
+    const editor = new Editor(host.current, text, path, { toggle, probe });
     const { company } = session.driving;
     const whose = computed(() => [company.value.breakpoints, company.value.names] as const); // not its countdown
     const stops = [
@@ -81,8 +81,13 @@ function Code({ source, presence, session }: Props & { source: Source }) {
         void whose.value;
         editor.showOthers(othersIn(company.peek(), path));
       }),
-      effect(() => editor.showBreakpoints(inFile(session.shown.value, path))),
-      effect(() => editor.showProbes(onLines(probing.known.value.values(), subject.current, path))),
+      effect(() => editor.showBreakpoints(breakpointsIn(session.shown.value, path))),
+      effect(() => {
+        const { known, moved } = probing;
+        editor.showProbes(onLines(known.value.values(), subject.current, path, moved.value));
+        const ids = inFile(known.value.values(), subject.current, path).map(([{ id }]) => id);
+        if (page.store.live.value) untracked(() => probing.locate(ids));
+      }),
       effect(() => {
         const frame = session.looking.frame.value;
         const here = frame !== null && frame.source?.path === path;

@@ -78,6 +78,17 @@ function Toolbar({ session }: { session: Session }) {
   const can = may && driver === '';
   return (
     <div class="toolbar" role="toolbar" aria-label="Run control">
+      {may && session.phase.value === 'idle' && (
+        <input
+          class="session-name"
+          aria-label="Name of the session"
+          placeholder="Session’s name"
+          title="What the debug session that you begin next is called, so that people find it in the history. It may stay empty."
+          maxLength={100}
+          value={session.name.value}
+          onInput={(event) => (session.name.value = event.currentTarget.value)}
+        />
+      )}
       {stopped ? (
         <button
           class="go"

@@ -17,7 +17,7 @@ export function TopBar({ onHelp }: { onHelp: () => void }) {
   return (
     <header class="top">
       <h1>
-        <button class="plain product" onClick={() => page.places.leave()} title="All processes (Esc)">
+        <button class="plain product" onClick={() => page.places.home()} title="All processes">
           <svg viewBox="0 0 32 32" width="18" height="18" aria-hidden="true">
             <path d="M16 2v12" stroke="currentColor" stroke-width="3" stroke-linecap="round" />
             <circle cx="16" cy="20" r="7" fill="currentColor" />
@@ -42,6 +42,14 @@ export function TopBar({ onHelp }: { onHelp: () => void }) {
       />
       <Counts />
       <span class="space" />
+      <button
+        class="chip"
+        aria-pressed={page.places.now.value.past}
+        title="Debug sessions and events of the past"
+        onClick={() => page.places.showPast(!page.places.now.value.past)}
+      >
+        History
+      </button>
       <button class="plain icon" onClick={() => theme.toggle()} aria-label="Dark or light" title="Dark or light">
         ◐
       </button>

@@ -1,0 +1,1 @@
+"""What is remembered of a fleet, for a terminal and for files."""
