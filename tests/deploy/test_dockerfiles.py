@@ -11,7 +11,7 @@ import pytest
 from tests.deploy.manifests import DEPLOY, ROOT, USER
 
 FILES = {each.name.removesuffix(".Dockerfile"): each for each in DEPLOY.glob("*.Dockerfile")}
-EXTRAS = {"agent": "sonde[agent]", "broker": "sonde[broker]", "sample": "sonde"}
+EXTRAS = {"agent": "sonde[agent]", "broker": "sonde[broker,postgres]", "sample": "sonde"}
 
 
 def instructions(name: str) -> list[tuple[str, str]]:

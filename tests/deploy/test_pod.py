@@ -85,7 +85,7 @@ async def test_the_sample_is_seen_through_its_sidecar_from_start_to_end(
     token = str(run_directory / "token")
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(connect(bus.url("broker"), client_id="test"))
-        await broker.subscribe(topics.all_processes(Channel.PRESENCE))
+        await broker.subscribe(topics.processes(Channel.PRESENCE))
         sidecar = await stack.enter_async_context(
             program(
                 *("sonde_agent.sidecar", "--listen", address, "--token-file", token),

@@ -103,6 +103,19 @@ async def test_a_snapshot_is_taken_found_again_compared_and_its_probe_removed(
         assert (await viewer.process("shop")).boot == process.boot
 
 
+async def test_following_ends_by_itself_once_every_process_has_had_its_hits(
+    here: Site, viewer: Viewer, tmp_path: Path, python: str
+) -> None:
+    program = Program.write(tmp_path, SHOP)
+    where = f"{program.path.name}:{program.line('priced')}"
+    limits = ("--hits", "3", "--rate", "100/s", "--on", "service=shop", "-f", "--rm")
+    async with here.run(program, service="shop", python=python):
+        await appeared(viewer, "shop")
+        code, output = await here.sonde("log", "add", where, "count={count}", *limits)
+        assert (code, output.count("count=")) == (0, 3), output
+        assert "has reached max_hits" in output
+
+
 async def test_logs_watches_and_exceptions_are_followed(
     here: Site, viewer: Viewer, tmp_path: Path, python: str
 ) -> None:

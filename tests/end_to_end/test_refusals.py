@@ -35,8 +35,10 @@ async def _raw(site: Site, token: str | None = None) -> ClientConnection:
 async def _ask(line: ClientConnection, message: Any) -> dict[str, Any]:
     await line.send(message if isinstance(message, str) else json.dumps(message))
     async with asyncio.timeout(10):
-        answer: dict[str, Any] = json.loads(await line.recv())
-    return answer
+        while True:
+            told: dict[str, Any] = json.loads(await line.recv())
+            if "method" not in told:  # no notification
+                return told
 
 
 @pytest.mark.parametrize(
