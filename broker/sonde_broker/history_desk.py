@@ -5,6 +5,8 @@ The history answers later, or fails, or has no time: each question has an end (`
 
 from typing import Any
 
+from msgspec import Raw, Struct
+
 from sonde_broker import access, answers
 from sonde_broker.asking import Asking, Then
 from sonde_broker.calls import Call
@@ -21,7 +23,7 @@ from sonde_broker.queries import (
 )
 from sonde_broker.relay_io import AskStore, Effect, Instant, Send, StoreChanged, ViewerId
 from sonde_broker.tokens import Claims
-from sonde_wire import Code, Failure, Reason, Refused, Scope, Selector, rpc
+from sonde_wire import Code, Failure, Reason, Refused, Scope, Selector, codec, rpc
 
 _WITHIN = 12.0
 _TOO_SLOW = Failure(
@@ -91,12 +93,24 @@ class HistoryDesk:
         return self.ask(query, answer, now)
 
     def find_results(
-        self, viewer: ViewerId, claims: Claims, probe: str, limit: int, call: Call, now: Instant
+        self,
+        viewer: ViewerId,
+        claims: Claims,
+        probe: str,
+        limit: int,
+        newest: tuple[Raw, ...],
+        call: Call,
+        now: Instant,
     ) -> list[Effect]:
+        """`newest` are those that memory has: they may not be stored yet."""
+
         def answer(found: Answer | Failure, _: Instant) -> list[Effect]:
-            if isinstance(found, ResultsFound):
-                return [_answered(viewer, call, rpc.ProbeResults(events=found.events, more=found.more))]
-            return [_answered(viewer, call, found)]
+            if not isinstance(found, ResultsFound):
+                return [_answered(viewer, call, found)]
+            there = {_key(each) for each in found.events}
+            events = (*found.events, *(each for each in newest if _key(each) not in there))
+            more = found.more or len(events) > limit
+            return [_answered(viewer, call, rpc.ProbeResults(events=events[-limit:], more=more))]
 
         return self.ask(FindResults(probe, limit, sight(claims)), answer, now)
 
@@ -117,6 +131,16 @@ class HistoryDesk:
                 Reason.NO_HISTORY,
                 "this broker keeps no history; start it with --history to have one",
             )
+
+
+class _Key(Struct, frozen=True):
+    process: str
+    boot: str
+    seq: int
+
+
+def _key(event: Raw) -> _Key:
+    return codec.decode(event, _Key)
 
 
 def _answered(viewer: ViewerId, call: Call, found: Any) -> Send:

@@ -100,9 +100,9 @@ class ProbeDesk:
                 result = codec.raw(self._list(claims, Selector.parse(text), ended, now))
             case rpc.ProbeResultsCall(probe=probe, limit=limit):
                 self._require(claims, probe)
-                if self._history.there:
-                    return self._history.find_results(viewer, claims, probe, limit, call, now)
                 events, more = self._results.of_probe(probe, limit, access.sight(claims.selectors))
+                if self._history.there:
+                    return self._history.find_results(viewer, claims, probe, limit, events, call, now)
                 result = codec.raw(rpc.ProbeResults(events=events, more=more))
             case rpc.OfSnapshot(snapshot=snapshot):
                 kept = self._results.snapshot(snapshot)

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from sonde_broker.queries import ResultsFound
+from sonde_broker.relay_io import AskStore, StoreAnswered, StoreChanged
 from sonde_broker.results import Result, Results
 from sonde_wire import Address, Scope, bus, codec, rpc
 from sonde_wire.probes import Captured, CapturedThread, ProbeStatus, Value
@@ -132,6 +134,18 @@ def test_results_of_processes_outside_of_the_token_are_not_there(stage: Stage) -
     assert error(stage.call("eve", "probe.results", probe=theirs)) == ("not_found", "unknown_probe")
     never = stage.call("ada", "snapshot.read", snapshot=f"{BOOT[:12]}-99")
     assert error(never) == ("not_found", "unknown_snapshot")
+
+
+def test_what_is_not_stored_yet_is_read_beside_what_is(stage: Stage) -> None:
+    stage.tell(StoreChanged("up", "store"))
+    probe = add(stage)
+    stage.events(batch(*(logged(seq, probe=probe) for seq in (1, 2, 3))))
+    effects = stage.call("ada", "probe.results", probe=probe, limit=2)
+    [asked] = [each for each in effects if isinstance(each, AskStore)]
+    stored = tuple(codec.raw(logged(seq, probe=probe)) for seq in (1, 2))
+    found = answer(stage.tell(StoreAnswered(asked.number, ResultsFound(stored, False))))
+    assert [each["seq"] for each in found["events"]] == [2, 3]
+    assert found["more"]
 
 
 def test_results_are_read_also_after_the_probe_has_ended(stage: Stage) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from sonde_viewer import ConnectionLost, Refused, Viewer
+from sonde_viewer import ConnectionLost, Refused, Viewer, following
 from sonde_viewer.following import is_spent
 from sonde_wire import Reason, bus, rpc
 from sonde_wire.probes import Counter, ProbeStatus
@@ -155,17 +155,41 @@ async def test_following_ends_when_all_processes_have_had_their_hits_and_have_br
         assert (results.end.state, results.end.totals.expired) == ("live", 2)
 
 
+async def test_a_state_that_overtakes_what_was_brought_ends_nothing_before_that_is_here(
+    desk: Desk, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_AGAIN", 0.0)
+    desk.kept = [logged(seq) for seq in range(1, 99)]
+    desk.statuses = [rpc.ProbeInProcess(process=SHOP.process, status=SPENT)]
+    async with viewer.follow_probe(ID) as results:
+        await desk.counts(processes=1, expired=1)
+        assert [(await anext(results)).seq for _ in range(98)] == list(range(1, 99))
+        desk.kept += [logged(99), logged(100)]
+        assert [event.seq async for event in results] == [99, 100]
+
+
+async def test_what_never_comes_is_not_waited_for_for_ever(
+    desk: Desk, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_AGAIN", 0.0)
+    desk.kept = [logged(1)]
+    desk.statuses = [rpc.ProbeInProcess(process=SHOP.process, status=SPENT)]
+    await desk.counts(processes=1, expired=1)
+    async with viewer.follow_probe(ID) as results:
+        assert [event.seq async for event in results] == [1]
+
+
 async def test_following_a_probe_that_has_had_its_hits_gives_what_was_kept_and_ends(
     desk: Desk, viewer: Viewer
 ) -> None:
-    desk.kept = [logged(1)]
+    desk.kept = [logged(seq) for seq in range(1, 101)]
     desk.statuses = [
         rpc.ProbeInProcess(process=SHOP.process, status=SPENT),
         rpc.ProbeInProcess(process="prod/shop/web-2", status=ProbeStatus(id=ID, state="error", message="no")),
     ]
     await desk.counts(processes=2, expired=1, error=1)
-    async with viewer.follow_probe(ID) as results:
-        assert [event.seq async for event in results] == [1]
+    async with viewer.follow_probe(ID, limit=100) as results:
+        assert [event.seq async for event in results] == list(range(1, 101))
 
 
 LIMITED = replace(INFO, totals=rpc.ProbeTotals(processes=2, expired=2))

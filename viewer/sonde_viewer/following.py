@@ -3,7 +3,8 @@
 Answers overtake notifications, so that what is kept may arrive a second time afterwards; boot and number tell.
 """
 
-from collections import deque
+import asyncio
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +13,7 @@ from sonde_viewer.errors import ViewerError
 from sonde_viewer.mailbox import LIMIT
 from sonde_viewer.watch import Item, Route, Stream, Subscribe
 from sonde_wire import Selector, bus, rpc
-from sonde_wire.probes import ProbeStatus, most_hits
+from sonde_wire.probes import Log, ProbeStatus, Snapshot, most_hits
 
 ProbeEvent = bus.SnapshotTaken | bus.ProbeLogged | bus.WatchChanged | bus.ProbeChanged
 
@@ -35,6 +36,14 @@ class Results:
     events: tuple[ProbeEvent, ...]
     more: bool
     """There were more, which are not kept or were not asked for."""
+
+
+_MOST = 1000
+"""Results that are asked for at a time, at most."""
+_AGAIN = 0.2
+_MOST_LOOKS = 10
+"""How often, and seconds apart, it is looked whether all that was brought is here, before it is taken for that."""
+_REMEMBERED = 20_000
 
 
 class Asking(Protocol):
@@ -88,7 +97,15 @@ class Following(Stream[ProbeEvent | None]):
         self._asking = asking
         self._early: deque[ProbeEvent] | None = deque(maxlen=LIMIT)
         """What comes before what was kept; None: that is there."""
-        self._kept: set[tuple[str, int]] = set()
+        self._given: dict[tuple[str, int], None] = {}
+        """Boot and number of what was given, the newest last."""
+        self._brought: Counter[str] = Counter()
+        """Results by process."""
+        self._first: dict[str, int] = {}
+        """By boot, the number of the first that was given."""
+        self._over: set[str] = set()
+        """Processes that have told here that they have had their hits."""
+        self._looks = 0
         self._info: rpc.ProbeInfo | None = None
         self._statuses: dict[str, ProbeStatus | None] = {}
 
@@ -101,23 +118,32 @@ class Following(Stream[ProbeEvent | None]):
         kept: tuple[ProbeEvent, ...] = ()
         if self._limit:
             kept = (await self._asking.probe_results(self.probe, self._limit)).events
-        self._statuses = {each.process: each.status for each in detail.processes}
         self._take(kept)
+        await self._heed(detail)
         self.told(self._info or detail.info)
 
     def _take(self, kept: Iterable[ProbeEvent]) -> None:
         for event in kept:
-            self._kept.add((event.boot, event.seq))
-            self._items.put(event)
+            self._put(event)
         early, self._early = self._early or (), None
         for event in early:
             self._put(event)
 
     def _put(self, event: ProbeEvent) -> None:
-        if (event.boot, event.seq) not in self._kept:
-            self._items.put(event)
-        if isinstance(event, bus.ProbeChanged):
-            self._statuses[event.process] = event.status
+        key = (event.boot, event.seq)
+        if key in self._given:
+            return
+        self._given[key] = None
+        if len(self._given) > _REMEMBERED:
+            del self._given[next(iter(self._given))]
+        self._first.setdefault(event.boot, event.seq)
+        self._items.put(event)
+        if not isinstance(event, bus.ProbeChanged):
+            self._brought[event.process] += 1
+            return
+        self._statuses[event.process] = event.status
+        if event.status.state == "expired":
+            self._over.add(event.process)
 
     def _look(self) -> None:
         """A process tells that it has had its hits after what these brought, so that nothing is cut off here."""
@@ -135,8 +161,33 @@ class Following(Stream[ProbeEvent | None]):
                 return event
             detail = await self._asking.probe(self.probe)
             self._info = detail.info
-            self._statuses |= {each.process: each.status for each in detail.processes}
+            await self._heed(detail)
             self._look()
+
+    async def _heed(self, detail: rpc.ProbeDetail) -> None:
+        """Believes what processes are said to have come to, as soon as what they brought is here."""
+        if self._looks < _MOST_LOOKS and not await self._has_all(detail):
+            self._looks += 1
+            asyncio.get_running_loop().call_later(_AGAIN, self._items.put, None)
+            return
+        said = {each.process: each.status for each in detail.processes}
+        self._statuses |= {process: said[process] for process in said.keys() - self._over}
+
+    async def _has_all(self, detail: rpc.ProbeDetail) -> bool:
+        """Whether all is here of the processes that are said to have had their hits, and have not told so here: a state may
+        overtake what was brought before it."""
+        said = {each.process: each.status for each in detail.processes if each.status is not None}
+        silent = {
+            process: status.hits - status.dropped
+            for process, status in said.items()
+            if status.state == "expired" and process not in self._over
+        }
+        if not silent or not self._limit or not isinstance(detail.info.probe.spec.kind, Snapshot | Log):
+            return True
+        for event in (await self._asking.probe_results(self.probe, _MOST)).events:
+            if event.seq > self._first.get(event.boot, 0):
+                self._put(event)
+        return all(self._brought[process] >= hits for process, hits in silent.items())
 
     # what the client brings
 
