@@ -20,8 +20,8 @@ from tests.support import parts
 
 ON_EVERY_INTERPRETER = ("tests/wire", "tests/agent")
 WHOLE = "tests/end_to_end"
-AT_A_TIME = 4
-"""Runs of pytest, on two cores: they wait more than they compute. With more of them single tests reach their deadlines."""
+AT_A_TIME = 3
+"""Runs of pytest. More of them on two cores are little faster, and reach the deadlines of single tests."""
 
 
 def say(text: str) -> None:

@@ -47,6 +47,10 @@ class Fleet:
     def get(self, process: Address) -> Known | None:
         return self._known.get(process)
 
+    def is_heard(self, process: Address) -> bool:
+        """Whether it has told of itself since the bus was there last."""
+        return process in self._known and process not in self._unconfirmed
+
     def matching(self, selector: Selector) -> Iterable[tuple[Address, Known]]:
         return [(address, known) for address, known in self._known.items() if selector.matches(address)]
 

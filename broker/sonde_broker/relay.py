@@ -314,7 +314,7 @@ class Relay:
         if new is None:
             return effects
         self.probes.keep_results(new)
-        return effects + self._delivery.events(new, missed, now)
+        return effects + self._subscribers.first_heard(new) + self._delivery.events(new, missed, now)
 
     def _metrics(self, seen: MetricsSeen, now: Instant) -> list[Effect]:
         self._reporting.metrics(seen.process, seen.encoded)
@@ -327,6 +327,7 @@ class Relay:
         self._interest.bus_changed(up)
         self.probes.bus_changed(up, now)
         self._census.bus_changed(up, now)
+        self._subscribers.bus_changed(up, now)
         status = answers.notification("bus", rpc.BusStatus(bus="up" if up else "down"))
         effects: list[Effect] = [Send(viewer, status) for viewer in self._viewers]
         if up:

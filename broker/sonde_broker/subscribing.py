@@ -3,7 +3,8 @@
     asked --the bus has confirmed--> catching up, one process after its cursor each --all done--> joined, and answered
 
 The answer comes last, so that whoever waits for it misses nothing that happens after. Without a bus there is nothing to
-wait for. What is missed by the bus's slowness after `PATIENCE` is a gap like any other.
+wait for. After the bus has come back, the processes that the cursors are of are waited for, too: what they sent meanwhile may be
+in their rings alone. One that comes later than that is owed a look: the first that it tells shows what is missing.
 """
 
 from collections.abc import Callable
@@ -19,13 +20,15 @@ from sonde_broker.fleet import Fleet
 from sonde_broker.interest import Interest
 from sonde_broker.queries import Answer, Query, StoredEvent
 from sonde_broker.recent import Recent
-from sonde_broker.relay_io import Effect, Instant, Send, ViewerId
+from sonde_broker.relay_io import Effect, EventsSeen, Instant, Send, ViewerId
 from sonde_broker.tokens import Claims
 from sonde_wire import Address, Failure, MalformedMessage, Scope, Selector, bus, codec, rpc, topics
 from sonde_wire.history import Cursor
 
 PATIENCE = 3.0
 """Seconds for the bus to confirm."""
+COMING_BACK = 6.0
+"""Seconds after the bus has come back for processes to come back to it."""
 _RING_TIMEOUT = 4.0
 _FRAME_BYTES = 256 * 1024
 
@@ -84,9 +87,20 @@ class Subscribers:
         self._claims_of = claims_of
         self._join = join
         self._calls: list[Subscribing] = []
+        self._complete_at = float("-inf")
+        """When all that come back to the bus are taken to be back."""
+        self._owed: dict[Address, list[tuple[ViewerId, str, int]]] = {}
+        """Viewers that have a boot of a silent process up to a number."""
 
     def deadline(self) -> float | None:
-        return min((each.patience for each in self._calls if each.catching is None), default=None)
+        waiting = [each for each in self._calls if each.catching is None]
+        return min(
+            (max(each.patience, self._complete_at if each.params.cursors else 0) for each in waiting),
+            default=None,
+        )
+
+    def bus_changed(self, up: bool, now: Instant) -> None:
+        self._complete_at = now.steady + COMING_BACK if up else float("-inf")
 
     def begin(self, viewer: ViewerId, request: int | str, params: rpc.Subscribe, now: Instant) -> None:
         """`settle` goes on with it."""
@@ -103,6 +117,10 @@ class Subscribers:
     def viewer_left(self, viewer: ViewerId, now: Instant) -> None:
         for call in [each for each in self._calls if each.viewer == viewer]:
             self._end(call, now)
+        for process, owed in list(self._owed.items()):
+            self._owed[process] = [each for each in owed if each[0] != viewer]
+            if not self._owed[process]:
+                del self._owed[process]
 
     def settle(self, now: Instant) -> list[Effect]:
         """After everything that happened: whatever can go on does."""
@@ -110,9 +128,27 @@ class Subscribers:
         for call in list(self._calls):
             if call.catching is not None:
                 continue
-            if self._interest.hears(call.filters) or not self._dispatch.bus_up or now.steady >= call.patience:
+            heard = self._interest.hears(call.filters) or now.steady >= call.patience
+            if not self._dispatch.bus_up or (heard and not self._waits_for_processes(call, now)):
                 effects += self._catch_up(call, now)
         return effects
+
+    def _waits_for_processes(self, call: Subscribing, now: Instant) -> bool:
+        return now.steady < self._complete_at and not all(
+            self._fleet.is_heard(process) for process, _ in self._cursors(call)
+        )
+
+    def first_heard(self, new: EventsSeen) -> list[Effect]:
+        """Before what is new of a process is delivered: what those miss that had not found it when they came back."""
+        batch = new.batch
+        return [
+            Send(
+                viewer,
+                answers.notification("gap", Hole(boot, seq + 1, batch.first - 1, "bus").told(new.process)),
+            )
+            for viewer, boot, seq in self._owed.pop(new.process, ())
+            if boot == batch.boot and batch.first > seq + 1
+        ]
 
     def _end(self, call: Subscribing, now: Instant) -> None:
         self._calls.remove(call)
@@ -186,6 +222,8 @@ class Subscribers:
         for process, caught in call.caught.items():
             told = [*caught.told, *self._from_memory(process, caught)]
             effects += [Send(call.viewer, frame) for frame in self._frames(call, process, told)]
+            if self._recent.span(process, caught.boot) is None:
+                self._owed.setdefault(process, []).append((call.viewer, caught.boot, caught.upto))
         effects += self._join(call, now)
         self._end(call, now)
         return effects

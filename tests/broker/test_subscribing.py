@@ -19,7 +19,7 @@ from sonde_broker.relay_io import (
     StoreChanged,
     ViewerLeft,
 )
-from sonde_broker.subscribing import PATIENCE
+from sonde_broker.subscribing import COMING_BACK, PATIENCE
 from sonde_wire import Code, Failure, Reason, bus, codec
 from tests.broker.messages import BOOT, CART, CHECKOUT, OTHER_BOOT, batch, presence, started
 from tests.broker.stage import Stage, commands, delivered, error
@@ -304,3 +304,39 @@ def test_a_subscription_is_answered_although_another_is_still_catching_up(stage:
     effects = resume(stage, 3)
     assert told(stage.call("ada", "subscribe", id=2, topics=["presence"]))[0] == "answered"
     assert told(ring(stage, effects, 4, last=4)) == [4, "answered"]
+
+
+# after the bus was away
+
+
+def test_processes_are_waited_for_after_the_bus_has_come_back(stage: Stage) -> None:
+    stage = Stage()
+    stage.join("ada")
+    assert told(resume(stage, 3)) == []
+    effects = stage.presence(presence())
+    assert told(ring(stage, effects, 4, last=4)) == [4, "answered"]
+
+
+def test_one_that_does_not_come_back_is_not_waited_for_for_ever_and_owes_what_it_did_not_tell() -> None:
+    stage = Stage()
+    for viewer in ("ada", "bob"):
+        stage.join(viewer)
+    resume(stage, 3)
+    resume(stage, 7, viewer="bob")
+    effects = stage.after(COMING_BACK + 0.1)
+    assert (told(effects), told(effects, "bob")) == (["answered"], ["answered"])
+    stage.presence(presence())
+    effects = stage.events(batch(started(8)))
+    assert (told(effects), told(effects, "bob")) == ([(4, 7, "bus")], [])
+    assert told(stage.events(batch(started(9)))) == []
+
+
+def test_what_a_process_owes_is_not_told_to_those_who_left_or_of_another_boot() -> None:
+    stage = Stage()
+    for viewer in ("ada", "bob"):
+        stage.join(viewer)
+        resume(stage, 3, viewer=viewer)
+    stage.after(COMING_BACK + 0.1)
+    stage.tell(ViewerLeft("bob"))
+    effects = stage.events(batch(started(8, boot=OTHER_BOOT)))
+    assert (told(effects), told(effects, "bob")) == ([], [])
