@@ -44,10 +44,10 @@ def play(replay: Replay, wait: Callable[[float], None], *, as_json: bool) -> Non
 def by_keys(replay: Replay) -> None:
     """Until `q`. For a terminal on both sides."""
     console = screen.console()
-    console.print(HELP, style="dim")
-    steps.show(console, replay, replay.state)
     keys = Keys()
-    with _single_keys() as read:
+    with _single_keys() as read:  # before anything is shown that somebody may answer with a key
+        console.print(HELP, style="dim")
+        steps.show(console, replay, replay.state)
         while True:
             for key in presses(read()):
                 pressed = keys.press(key)
@@ -104,7 +104,7 @@ def _single_keys() -> Iterator[Callable[[], str]]:
     """Each press at once and unseen; Ctrl-C stays what it is. The end of the input is Ctrl-D."""
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
+    tty.setcbreak(descriptor, termios.TCSADRAIN)  # what was typed already counts
     try:
         yield lambda: os.read(descriptor, 64).decode(errors="replace") or "\x04"
     finally:
