@@ -16,7 +16,7 @@ from sonde_broker import access, answers
 from sonde_broker.catching_up import Asking, AskProcess, Caught, Hole, Sources, catch_up
 from sonde_broker.commands import Order, Pending
 from sonde_broker.dispatch import Dispatch
-from sonde_broker.fleet import Fleet
+from sonde_broker.fleet import MOST_KNOWN, Fleet
 from sonde_broker.interest import Interest
 from sonde_broker.queries import Answer, Query, StoredEvent
 from sonde_broker.recent import Recent
@@ -89,8 +89,9 @@ class Subscribers:
         self._calls: list[Subscribing] = []
         self._complete_at = float("-inf")
         """When all that come back to the bus are taken to be back."""
-        self._owed: dict[Address, list[tuple[ViewerId, str, int]]] = {}
-        """Viewers that have a boot of a silent process up to a number."""
+        self._owed: dict[Address, dict[ViewerId, tuple[str, int]]] = {}
+        """Of silent processes: which viewer has which boot up to which number. The one that was asked for longest ago goes first,
+        when there are too many; a cursor can name any process."""
 
     def deadline(self) -> float | None:
         waiting = [each for each in self._calls if each.catching is None]
@@ -118,8 +119,8 @@ class Subscribers:
         for call in [each for each in self._calls if each.viewer == viewer]:
             self._end(call, now)
         for process, owed in list(self._owed.items()):
-            self._owed[process] = [each for each in owed if each[0] != viewer]
-            if not self._owed[process]:
+            owed.pop(viewer, None)
+            if not owed:
                 del self._owed[process]
 
     def settle(self, now: Instant) -> list[Effect]:
@@ -146,7 +147,7 @@ class Subscribers:
                 viewer,
                 answers.notification("gap", Hole(boot, seq + 1, batch.first - 1, "bus").told(new.process)),
             )
-            for viewer, boot, seq in self._owed.pop(new.process, ())
+            for viewer, (boot, seq) in self._owed.pop(new.process, {}).items()
             if boot == batch.boot and batch.first > seq + 1
         ]
 
@@ -215,6 +216,13 @@ class Subscribers:
         order = Order(question.order, _RING_TIMEOUT)
         return self._dispatch.ask(self._claims_of(call.viewer), pending, order, boot=None, now=now.steady)
 
+    def _owe(self, process: Address, viewer: ViewerId, caught: Caught) -> None:
+        owed = self._owed.pop(process, {})
+        owed[viewer] = (caught.boot, caught.upto)
+        self._owed[process] = owed  # the last one of the table
+        if len(self._owed) > MOST_KNOWN:
+            del self._owed[next(iter(self._owed))]
+
     # The end --------------------------------------------------------------------------------------------------
 
     def _finished(self, call: Subscribing, now: Instant) -> list[Effect]:
@@ -223,7 +231,7 @@ class Subscribers:
             told = [*caught.told, *self._from_memory(process, caught)]
             effects += [Send(call.viewer, frame) for frame in self._frames(call, process, told)]
             if self._recent.span(process, caught.boot) is None:
-                self._owed.setdefault(process, []).append((call.viewer, caught.boot, caught.upto))
+                self._owe(process, call.viewer, caught)
         effects += self._join(call, now)
         self._end(call, now)
         return effects

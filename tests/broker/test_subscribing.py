@@ -331,6 +331,15 @@ def test_one_that_does_not_come_back_is_not_waited_for_for_ever_and_owes_what_it
     assert told(stage.events(batch(started(9)))) == []
 
 
+def test_who_asks_again_and_again_is_told_once_and_from_where_it_got_to_last() -> None:
+    stage = Stage()
+    stage.join("ada")
+    for seq in (3, 5):
+        resume(stage, seq)
+        stage.after(COMING_BACK + 0.1)
+    assert told(stage.events(batch(started(8)))) == [(6, 7, "bus")]
+
+
 def test_what_a_process_owes_is_not_told_to_those_who_left_or_of_another_boot() -> None:
     stage = Stage()
     for viewer in ("ada", "bob"):
